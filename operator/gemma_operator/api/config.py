@@ -1,0 +1,163 @@
+"""The operator's configuration: one file, validated at start.
+
+The CLI reads the same file, so that `kubectl gemma plan` decides as the operator does.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from gemma_operator.api.base import ApiModel
+from gemma_operator.api.mirror import REGISTRY, mirrored
+
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", max_length=20)]
+
+
+class AcceleratorRow(ApiModel):
+    """A row that is added to the hardware table, or fields that override those of a row of that name."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63, description="Name of the row.")
+    like: str | None = Field(None, description="Row whose fields this one takes where it gives none itself.")
+    fields: dict[str, Any] = Field(default_factory=dict, description="Fields of the row, as in accelerators.yaml.")
+
+
+class Provisionable(ApiModel):
+    """Nodes that a node autoscaler would add."""
+
+    accelerator: str = Field(description="Row of the hardware table.")
+    gpus_per_node: int = Field(ge=1, le=64, description="GPUs of one such node.")
+    nodes: int = Field(ge=0, le=10_000, description="How many such nodes may still be added.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels that such a node will have.")
+    taints: list[dict[str, str]] = Field(default_factory=list, description="Taints that such a node will have.")
+    cpu: Quantity = Field("32", description="Allocatable CPU of such a node.")
+    memory: Quantity = Field("128Gi", description="Allocatable memory of such a node.")
+    ephemeral_storage: Quantity = Field("500Gi", description="Allocatable ephemeral storage of such a node.")
+
+
+class Proxy(ApiModel):
+    """HTTP proxy of the site."""
+
+    http: str | None = Field(None, pattern=r"^https?://[^/ ]", description="Value of HTTP_PROXY.")
+    https: str | None = Field(None, pattern=r"^https?://[^/ ]", description="Value of HTTPS_PROXY.")
+    no_proxy: list[str] = Field(
+        default_factory=list, description="Hosts to reach directly, besides the pod itself and the cluster's Services."
+    )
+
+
+class CaBundle(ApiModel):
+    """Certificate authorities of the site."""
+
+    config_map: str = Field(
+        min_length=1, max_length=253, description="ConfigMap with the bundle, in the namespace of each deployment."
+    )
+    key: str = Field("ca.crt", pattern=r"^[-._a-zA-Z0-9]+$", description="Key of the bundle in it, in PEM.")
+
+
+class EngineSettings(ApiModel):
+    """Defaults for every engine pod."""
+
+    version: str = Field(
+        "0.32.0", pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$", description="vLLM version unless a deployment pins one."
+    )
+    images: dict[str, str] = Field(
+        default_factory=dict,
+        description="Image per vendor (`nvidia`, `amd`, `cpu`) that replaces the catalog's, for every version.",
+    )
+    cpu_request: Quantity | None = Field(None, description="CPU request of engine pods instead of the derived one.")
+    memory_request: Quantity | None = Field(None, description="Memory request and limit instead of the derived ones.")
+    ephemeral_storage_request: Quantity | None = Field(
+        None, description="Ephemeral storage request and limit instead of the derived ones."
+    )
+    hugging_face_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/ ]",
+        description="Base URL of a Hugging Face mirror, for deployments that name none in `weights.endpoint`.",
+    )
+    proxy: Proxy | None = Field(None, description="Proxy through which engines download weights.")
+    ca_bundle: CaBundle | None = Field(
+        None, description="Certificate authorities that engines trust instead of those of their image."
+    )
+    env: list[dict[str, Any]] = Field(default_factory=list, description="Environment variables for every engine pod.")
+    tolerations: list[dict[str, Any]] = Field(default_factory=list, description="Tolerations for every engine pod.")
+    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
+        "IfNotPresent", description="When engine images are pulled."
+    )
+    image_pull_secrets: list[str] = Field(
+        default_factory=list, description="Names of pull Secrets, in the namespace of the deployment."
+    )
+    pre_stop_seconds: int = Field(
+        10, ge=0, le=120, description="How long a stopping pod waits until every router knows."
+    )
+    gpu_memory_utilization: float = Field(
+        0.90, gt=0.1, le=0.98, description="Share of the reported GPU memory that an engine may use."
+    )
+    startup_budget_seconds: int | None = Field(
+        None, ge=30, description="Seconds that a start may take instead of the derived budget."
+    )
+
+
+class RouterSettings(ApiModel):
+    """How routers run."""
+
+    image: str = Field("ghcr.io/berriai/litellm-non_root:v1.108.7", description="LiteLLM proxy image.")
+    replicas: int = Field(2, ge=1, le=50, description="Pods of each router.")
+    cpu_request: Quantity = Field("500m", description="CPU request of a router pod.")
+    memory_request: Quantity = Field("768Mi", description="Memory request of a router pod.")
+    memory_limit: Quantity = Field("1536Mi", description="Memory limit of a router pod.")
+    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
+        "IfNotPresent", description="When the router's image is pulled."
+    )
+    image_pull_secrets: list[str] = Field(
+        default_factory=list, description="Names of pull Secrets, in the namespace of the router."
+    )
+    cluster_role: str = Field("gemma-router", description="ClusterRole that the operator binds for each router.")
+    master_key_secret: str | None = Field(
+        None, description="Existing Secret with `master-key` and `engine-key` instead of a generated one."
+    )
+    drain_seconds: int = Field(
+        600, ge=0, le=7200, description="How long a stopping router may go on with open streams."
+    )
+    service_type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field(
+        "ClusterIP", description="Type of the router's Service."
+    )
+
+
+class OperatorConfig(ApiModel):
+    """Everything that the person who runs the operator may set."""
+
+    accelerators: list[AcceleratorRow] = Field(
+        default_factory=list, description="Rows to add to the hardware table or to change in it."
+    )
+    image_registry: str | None = Field(
+        None,
+        pattern=REGISTRY,
+        description="Registry, with a path if need be, that holds the images of engines and routers instead of their "
+        "own registries; an image that this file names is used as it is named.",
+    )
+    provisionable: list[Provisionable] = Field(
+        default_factory=list, description="Nodes that a node autoscaler would add."
+    )
+    engine: EngineSettings = Field(default_factory=EngineSettings, description="Defaults for every engine pod.")
+    router: RouterSettings = Field(default_factory=RouterSettings, description="How routers run.")
+    namespaces: list[str] = Field(default_factory=list, description="Namespaces to watch; empty: all.")
+    scaling_memory_seconds: int = Field(
+        1800,
+        ge=60,
+        le=86_400,
+        description="How long the scaler remembers load: shorter saves replicas and meets bursts later.",
+    )
+    provisioning_seconds: int = Field(
+        600, ge=0, le=7200, description="How long a node autoscaler may take to add a node."
+    )
+    scrape_seconds: int = Field(
+        5, ge=1, le=60, description="How often engines and routers are asked for their requests."
+    )
+    workers: int = Field(8, ge=1, le=64, description="GemmaDeployments reconciled at once.")
+    resync_seconds: int = Field(300, ge=10, description="How often caches are compared with a list.")
+    monitoring_namespace: str | None = Field(None, description="Namespace whose pods may scrape engine metrics.")
+
+    @property
+    def router_image(self) -> str:
+        """The LiteLLM image to run: the configured one as it is, the default one from `imageRegistry`."""
+        named = "image" in self.router.model_fields_set
+        return self.router.image if named else mirrored(self.router.image, registry=self.image_registry)

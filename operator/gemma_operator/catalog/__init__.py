@@ -1,0 +1,1 @@
+"""Facts as data: models, checkpoints, accelerators, engine images."""

@@ -1,0 +1,151 @@
+"""`kubectl gemma chat`: ask a GemmaDeployment through its router, and see it answer."""
+
+import base64
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+from pydantic import ValidationError
+
+from gemma_operator.api.errors import ApiError
+from gemma_operator.api.spec import GemmaDeploymentSpec
+from gemma_operator.cli.asking import Piece, Router, ask
+from gemma_operator.cli.failure import CliError, fields
+from gemma_operator.cli.options import Context, Kubeconfig, Namespace
+from gemma_operator.cli.output import console, warn
+from gemma_operator.cli.session import Session, run, session
+from gemma_operator.cluster.resources import SECRETS, Object
+from gemma_operator.render.names import DEFAULT_CLIENT, keys_secret
+
+_PROMPT: Final = "> "
+
+
+def chat(
+    name: Annotated[str, typer.Argument(help="The GemmaDeployment to ask.")],
+    message: Annotated[
+        str | None, typer.Argument(help="What to ask; unset: standard input, or a conversation on a terminal.")
+    ] = None,
+    namespace: Namespace = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", envvar="GEMMA_API_KEY", show_envvar=False, help="Client key; unset: $GEMMA_API_KEY, or the Secret."
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="Base URL such as https://llm.example.com/v1; unset: through the API server."),
+    ] = None,
+    system: Annotated[str | None, typer.Option("--system", help="System message.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Tokens of an answer at most.")] = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Send a message through the router and stream the answer: to standard output; all else goes to standard error."""
+    messages: list[Object] = [{"role": "system", "content": system}] if system else []
+    talks = message is None and sys.stdin.isatty()
+    if message is None and not talks:
+        message = sys.stdin.read().strip()
+        if not message:
+            raise CliError("standard input is empty: give a message, such as `kubectl gemma chat chat 'Hello'`")
+
+    async def work() -> None:
+        async with session(kubeconfig=kubeconfig, context=context, namespace=namespace) as here:
+            obj = await here.deployment(name)
+            router = _router(obj, url=url)
+            secret = key or await _key(here, router)
+            asked = message
+            while (asked := _read() if talks else asked) is not None:
+                messages.append({"role": "user", "content": asked})
+                body: Object = {"model": name, "messages": messages, "stream": True}
+                if max_tokens is not None:
+                    body["max_tokens"] = max_tokens
+                answer = await _answer(here, router, body, key=secret, started=_usual_start(obj))
+                messages.append({"role": "assistant", "content": answer})
+                if not talks:
+                    return
+
+    try:
+        run(work())
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _router(obj: Object, *, url: str | None) -> Router:
+    metadata = obj["metadata"]
+    try:
+        spec = GemmaDeploymentSpec.model_validate(obj.get("spec") or {})
+    except ValidationError as error:
+        raise CliError(f"GemmaDeployment {metadata['name']}:\n{fields(error, prefix='spec')}") from None
+    if not spec.router.enabled and url is None:
+        raise CliError(
+            f"spec.router.enabled of {metadata['name']} is false, so there is no router to ask: give the address of "
+            "something that serves it with --url"
+        )
+    return Router(namespace=metadata["namespace"], name=spec.router.name, deployment=metadata["name"], url=url)
+
+
+async def _key(here: Session, router: Router) -> str:
+    """A key from the Secret, where the person may read it."""
+    secret = keys_secret(router.name)
+    give = "give a client key with --key or $GEMMA_API_KEY"
+    try:
+        found = await here.client.get(SECRETS, name=secret, namespace=router.namespace)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        raise CliError(f"you may not read Secret {secret} of namespace {router.namespace}: {give}") from None
+    if found is None:
+        raise CliError(
+            f"Secret {secret} does not exist in namespace {router.namespace}: {give}, or wait for the router"
+        )
+    data: dict[str, str] = found.get("data") or {}
+    if not data:
+        raise CliError(f"Secret {secret} of namespace {router.namespace} holds no key: add one (name: key)")
+    return base64.b64decode(data[DEFAULT_CLIENT if DEFAULT_CLIENT in data else min(data)]).decode().strip()
+
+
+def _usual_start(obj: Object) -> str:
+    startup: dict[str, Any] = (obj.get("status") or {}).get("startup") or {}
+    return f", a start usually takes {startup['p50Seconds']} s" if startup.get("p50Seconds") else ""
+
+
+def _read() -> str | None:
+    """The next thing that a person says; `None` at the end."""
+    while True:
+        try:
+            said = input(_PROMPT).strip()
+        except EOFError:
+            return None
+        if said:
+            return said
+
+
+async def _answer(here: Session, router: Router, body: Object, *, key: str, started: str) -> str:
+    """Print an answer as it comes; its text."""
+    parts: list[str] = []
+    thoughts = console() if sys.stdout.isatty() else None
+    told = False
+    finish = ""
+    async for piece in ask(router, body, key=key, client=here.client):
+        if piece.waits and not told and not parts:
+            warn(f"… waits for a replica{started}")
+            told = True
+        if piece.thought and thoughts is not None:
+            thoughts.print(piece.thought, style="dim", end="", markup=False, soft_wrap=True)
+        _write(piece, parts)
+        finish = piece.finish or finish
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+    if not finish:
+        raise CliError(f"the answer of {router} broke off: see `kubectl gemma status {router.deployment}`")
+    if finish == "length":
+        warn("note: cut at the token limit: raise --max-tokens or spec.context")
+    return "".join(parts)
+
+
+def _write(piece: Piece, parts: list[str]) -> None:
+    if piece.text:
+        parts.append(piece.text)
+        sys.stdout.write(piece.text)
+        sys.stdout.flush()

@@ -1,0 +1,226 @@
+"""The one client of the API server: dicts in, dicts out, errors translated, calls counted.
+
+It uses the transport, authentication and token rotation of `kubernetes.aio` but neither its models nor its discovery:
+models cost memory for each object of a large cluster, and discovery fails when any aggregated API is down.
+"""
+
+import json
+from collections.abc import Mapping
+
+import aiohttp
+from kubernetes.aio import client as k8s
+from kubernetes.aio import config as k8s_config
+
+from gemma_operator import __version__
+from gemma_operator.api import names
+from gemma_operator.api.errors import ApiError, ConfigurationError, Transient
+from gemma_operator.cluster import telemetry
+from gemma_operator.cluster.resources import PODS, Object, Resource
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+PAGE = 500
+TIMEOUT_SECONDS = 30
+_ANYTHING = Resource("", "v1", "", "Path")
+
+
+async def connect(*, kubeconfig: str | None = None, context: str | None = None, agent: str = names.MANAGER) -> "Client":
+    """A client from a kubeconfig, from `KUBECONFIG`, or from the pod's service account, in that order.
+
+    `agent` names the program in audit logs.
+    """
+    configuration = k8s.Configuration()
+    configuration.connection_pool_maxsize = 32
+    configuration.retries = None
+    try:
+        try:
+            k8s_config.load_incluster_config(client_configuration=configuration)
+        except k8s_config.ConfigException:
+            await k8s_config.load_kube_config(
+                config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
+            )
+    except (k8s_config.ConfigException, OSError) as error:
+        raise ConfigurationError(f"no cluster to talk to: {error}; set KUBECONFIG or pass --kubeconfig") from error
+    api = k8s.ApiClient(configuration)
+    api.user_agent = f"{agent}/{__version__}"
+    return Client(api)
+
+
+class Client:
+    """Reads and writes objects of the API server."""
+
+    def __init__(self, api: k8s.ApiClient) -> None:
+        self._api = api
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def get(
+        self, resource: Resource, *, name: str, namespace: str | None = None, cached: bool = False
+    ) -> Object | None:
+        """One object, or `None` when it does not exist; `cached`: as the API server's own cache has it, moments old."""
+        query = {"resourceVersion": "0"} if cached else {}
+        try:
+            path = resource.path(namespace=namespace, name=name)
+            return await self._json("GET", path, resource=resource, query=query)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def list(
+        self, resource: Resource, *, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> tuple[list[Object], str]:
+        """All objects and the resource version of the list, read in pages."""
+        items: list[Object] = []
+        query = {"limit": str(PAGE), "labelSelector": labels, "fieldSelector": fields, "continue": ""}
+        while True:
+            page = await self._json(
+                "GET", resource.path(namespace=namespace), resource=resource, query=query, verb="LIST"
+            )
+            items.extend(page.get("items") or ())
+            query["continue"] = page["metadata"].get("continue") or ""
+            if not query["continue"]:
+                return items, page["metadata"]["resourceVersion"]
+
+    async def create(self, resource: Resource, body: Object) -> Object | None:
+        """Create an object; `None` when one of that name exists already."""
+        path = resource.path(namespace=body["metadata"].get("namespace"))
+        try:
+            return await self._json("POST", path, resource=resource, body=body, query={"fieldManager": names.MANAGER})
+        except ApiError as error:
+            if error.status == 409 and error.reason == "AlreadyExists":
+                return None
+            raise
+
+    async def apply(
+        self, resource: Resource, body: Object, *, manager: str = names.MANAGER, subresource: str | None = None
+    ) -> Object:
+        """Server-side apply with the field manager's name, taking over fields that others set."""
+        metadata = body["metadata"]
+        path = resource.path(namespace=metadata.get("namespace"), name=metadata["name"], subresource=subresource)
+        query = {"fieldManager": manager, "force": "true"}
+        return await self._json("PATCH", path, resource=resource, body=body, query=query, content=APPLY, verb="APPLY")
+
+    async def patch(self, resource: Resource, *, name: str, namespace: str, body: Object) -> None:
+        """Merge a patch into an object that others own; one that is gone is no error."""
+        path = resource.path(namespace=namespace, name=name)
+        query = {"fieldManager": names.MANAGER}
+        try:
+            await self._json("PATCH", path, resource=resource, body=body, query=query, content=MERGE)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    async def delete(self, resource: Resource, *, name: str, namespace: str, uid: str) -> None:
+        """Delete the object of that uid, in the background; one that is gone already is no error."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self._json("DELETE", resource.path(namespace=namespace, name=name), resource=resource, body=body)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
+    async def log(self, *, namespace: str, pod: str, container: str, lines: int, previous: bool) -> str | None:
+        """The last lines of a container's log, or `None` when there are none to be had."""
+        query = {
+            "container": container,
+            "tailLines": str(lines),
+            "limitBytes": "262144",
+            "previous": str(previous).lower(),
+        }
+        path = PODS.path(namespace=namespace, name=pod, subresource="log")
+        try:
+            return (await self._call("GET", path, resource=PODS, query=query, verb="LOG")).decode(errors="replace")
+        except ApiError as error:
+            if error.status in (400, 404):
+                return None
+            raise
+
+    async def read(self, path: str) -> bytes:
+        """The body of any path, such as `/version` or something behind the API server's proxy."""
+        return await self._call("GET", path, resource=_ANYTHING, verb="READ")
+
+    async def stream(
+        self, path: str, body: Object, *, headers: Mapping[str, str], limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """POST to something behind the API server's proxy: the answer, whatever its status, to be read as it comes.
+
+        Raises what aiohttp raises. The caller closes the answer.
+        """
+        request = await self._api.param_serialize(
+            "POST",
+            path,
+            header_params={"Content-Type": "application/json", **headers},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        answer = await self._api.call_api(*request, _request_timeout=limits)
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        *,
+        resource: Resource,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content: str = "application/json",
+        verb: str | None = None,
+    ) -> Object:
+        data = await self._call(method, path, resource=resource, body=body, query=query, content=content, verb=verb)
+        answer: Object = json.loads(data)
+        return answer
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        resource: Resource,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        content: str = "application/json",
+        verb: str | None = None,
+    ) -> bytes:
+        verb = verb or method
+        parameters = [(key, value) for key, value in (query or {}).items() if value]
+        request = await self._api.param_serialize(
+            method,
+            path,
+            query_params=parameters,
+            header_params={"Accept": "application/json", "Content-Type": content},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = await self._api.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
+            data: bytes = await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            telemetry.API_REQUESTS.labels(verb=verb, kind=resource.kind, code="error").inc()
+            raise Transient(f"{verb} {path}: {type(error).__name__}: {error}") from error
+        telemetry.API_REQUESTS.labels(verb=verb, kind=resource.kind, code=str(response.status)).inc()
+        if response.status >= 300:
+            raise _api_error(verb=verb, path=path, status=response.status, headers=response.headers, data=data)
+        return data
+
+
+def _api_error(*, verb: str, path: str, status: int, headers: Mapping[str, str], data: bytes) -> ApiError:
+    try:
+        answer = json.loads(data)
+    except ValueError:
+        answer = {}
+    # Only a Status object may be quoted: other bodies can carry what was sent, and with it a secret.
+    is_status = isinstance(answer, dict) and answer.get("kind") == "Status"
+    retry_after = headers.get("Retry-After", "")
+    return ApiError(
+        status=status,
+        reason=answer.get("reason", "") if is_status else "",
+        message=str(answer.get("message", ""))[:1000] if is_status else "no explanation",
+        verb=verb,
+        path=path,
+        retry_after=float(retry_after) if retry_after.isdigit() else None,
+    )

@@ -1,0 +1,190 @@
+"""One operator process: caches, watches, queues, workers, and the checks that it is alive."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections import Counter
+from functools import partial
+
+import kopf
+
+from gemma_operator.api import names
+from gemma_operator.api.config import OperatorConfig
+from gemma_operator.api.errors import Transient
+from gemma_operator.api.status import Phase
+from gemma_operator.catalog.types import Catalog
+from gemma_operator.cluster import telemetry
+from gemma_operator.cluster.client import Client
+from gemma_operator.cluster.log import logger
+from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, NODES, OWNED, PODS, QUOTAS, Object, Resource
+from gemma_operator.cluster.store import Key, Store, key_of
+from gemma_operator.controller import scaling, watches
+from gemma_operator.controller.intake import ROUTER_DELAY_SECONDS, Intake
+from gemma_operator.controller.queue import WorkQueue
+from gemma_operator.controller.workers import work
+from gemma_operator.inventory.trim import trim_node, trim_pod, trim_quota
+from gemma_operator.reconcile.deployment import Outcome, reconcile_deployment
+from gemma_operator.reconcile.events import EventRecorder
+from gemma_operator.reconcile.router import reconcile_router
+from gemma_operator.reconcile.world import World, label_index
+
+STUCK_LOOP_SECONDS = 10.0
+STUCK_WORKER_SECONDS = 300.0
+_BEAT_SECONDS = 1.0
+_OURS = f"{names.MANAGED_BY_LABEL}={names.MANAGER}"
+
+
+def trim(obj: Object) -> Object:
+    """An object without the bookkeeping of its writers, which can be larger than the rest."""
+    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
+
+
+def trim_any_pod(pod: Object) -> Object:
+    """What planning needs of every pod, and what diagnosis needs besides of our own."""
+    small = trim_pod(pod)
+    if (pod["metadata"].get("labels") or {}).get(names.MANAGED_BY_LABEL) != names.MANAGER:
+        return small
+    metadata = {
+        key: pod["metadata"][key]
+        for key in ("name", "namespace", "uid", "resourceVersion", "labels", "creationTimestamp", "deletionTimestamp")
+        if key in pod["metadata"]
+    }
+    cost = (pod["metadata"].get("annotations") or {}).get(names.DELETION_COST_ANNOTATION)
+    if cost is not None:
+        metadata["annotations"] = {names.DELETION_COST_ANNOTATION: cost}
+    return {**small, "metadata": {**small["metadata"], **metadata}, "status": pod.get("status", {})}
+
+
+def make_stores() -> dict[Resource, Store]:
+    """The caches of everything that is planned from or owned."""
+    stores = [
+        Store(GEMMA_DEPLOYMENTS, trim=trim, index=lambda obj: [obj["metadata"]["namespace"]]),
+        Store(NODES, trim=trim_node),
+        Store(PODS, trim=trim_any_pod, index=label_index),
+        Store(QUOTAS, trim=trim_quota),
+        *(Store(resource, trim=trim, selector=_OURS, index=label_index) for resource in OWNED),
+    ]
+    return {store.resource: store for store in stores}
+
+
+class Manager:
+    """Runs the operator until it is cancelled or a watch dies."""
+
+    def __init__(
+        self, *, client: Client, config: OperatorConfig, catalog: Catalog, namespace: str, code: dict[str, str]
+    ) -> None:
+        self._client = client
+        self._config = config
+        self.world = World(
+            client=client,
+            config=config,
+            catalog=catalog,
+            events=EventRecorder(client, instance=socket.gethostname()),
+            stores=make_stores(),
+            operator_namespace=namespace,
+            router_code=code,
+        )
+        self.deployments: WorkQueue[Key] = WorkQueue("deployments")
+        self.routers: WorkQueue[Key] = WorkQueue("routers")
+        self._intake = Intake(self.world, deployments=self.deployments, routers=self.routers)
+        self._synced = False
+        self._beat = time.monotonic()
+
+    async def run(self) -> None:
+        """Watch, synchronise, then work."""
+        watching = asyncio.create_task(self._watch(), name="watches")
+        tasks = [
+            watching,
+            asyncio.create_task(self._heartbeat(), name="heartbeat"),
+            asyncio.create_task(self.world.events.run(), name="events"),
+        ]
+        try:
+            await self._synchronise()
+            for index in range(self._config.workers):
+                job = work(self.deployments, self._reconcile_deployment, kind=names.KIND)
+                tasks.append(asyncio.create_task(job, name=f"deployment-worker-{index}"))
+            job = work(self.routers, partial(reconcile_router, self.world), kind="Router")
+            tasks.append(asyncio.create_task(job, name="router-worker"))
+            tasks.append(asyncio.create_task(self._resync(), name="resync"))
+            scaler = scaling.run(self.world, self.deployments, every=self._config.scrape_seconds)
+            tasks.append(asyncio.create_task(scaler, name="scaler"))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+                raise Transient(f"task {task.get_name()} ended")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _reconcile_deployment(self, key: Key) -> Outcome:
+        try:
+            return await reconcile_deployment(self.world, key)
+        finally:
+            while self.world.rerouted:
+                self.routers.add_after(self.world.rerouted.pop(), ROUTER_DELAY_SECONDS)
+
+    def unhealthy(self) -> str:
+        """What makes a restart the remedy, or nothing."""
+        late = time.monotonic() - self._beat
+        if late > STUCK_LOOP_SECONDS:
+            return f"the event loop was stuck for {late:.0f} s"
+        oldest = max(self.deployments.oldest_work(), self.routers.oldest_work())
+        return f"a reconcile has been running for {oldest:.0f} s" if oldest > STUCK_WORKER_SECONDS else ""
+
+    def unready(self) -> str:
+        """Why the operator does not work yet, or nothing."""
+        return "" if self._synced else "the caches are not filled yet"
+
+    async def _watch(self) -> None:
+        stores = list(self.world.stores.values())
+        await kopf.operator(
+            registry=watches.registry(stores, on_event=self._intake.take),
+            settings=watches.settings(stores),
+            clusterwide=not self._config.namespaces,
+            namespaces=self._config.namespaces,
+            standalone=True,
+        )
+
+    async def _synchronise(self) -> None:
+        """Fill every cache from a list of our own: kopf does not say when its first list is done."""
+        for attempt in range(1_000_000):
+            try:
+                await self._relist()
+                break
+            except Transient as error:
+                delay = min(30.0, 0.5 * 2.0 ** min(attempt, 10))
+                logger().warning("first lists failed, again in %.1f s: %s", delay, error)
+                await asyncio.sleep(delay)
+        for obj in self.world.stores[GEMMA_DEPLOYMENTS]:
+            self.deployments.add(key_of(obj))
+        self._synced = True
+        logger().info("caches are filled: %d GemmaDeployments", len(self.world.stores[GEMMA_DEPLOYMENTS]))
+
+    async def _relist(self) -> None:
+        for store in self.world.stores.values():
+            for obj in await store.relist(self._client, namespaces=self._config.namespaces):
+                known = store.get(key_of(obj))
+                self._intake.announce(store.resource, before=None if known else obj, after=known)
+                if self._synced:
+                    telemetry.CACHE_REPAIRS.labels(kind=store.resource.kind).inc()
+
+    async def _resync(self) -> None:
+        """Find what the watches missed, and look at every GemmaDeployment again."""
+        while True:
+            await asyncio.sleep(self._config.resync_seconds)
+            with contextlib.suppress(Transient):
+                await self._relist()
+            for obj in self.world.stores[GEMMA_DEPLOYMENTS]:
+                self.deployments.add_after(key_of(obj), 0)
+
+    async def _heartbeat(self) -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(_BEAT_SECONDS)
+            self._beat = time.monotonic()
+            telemetry.LOOP_LAG.set(max(0.0, self._beat - before - _BEAT_SECONDS))
+            phases = Counter(obj.get("status", {}).get("phase", "") for obj in self.world.stores[GEMMA_DEPLOYMENTS])
+            for phase in Phase:
+                telemetry.DEPLOYMENTS.labels(phase=phase.value).set(phases[phase.value])

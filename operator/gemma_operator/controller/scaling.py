@@ -1,0 +1,53 @@
+"""The scaler's clock: who is looked at, and when."""
+
+import asyncio
+import time
+
+from gemma_operator.api.errors import OperatorError
+from gemma_operator.cluster.log import logger
+from gemma_operator.cluster.scrape import Scraper
+from gemma_operator.cluster.store import Key
+from gemma_operator.controller.queue import WorkQueue
+from gemma_operator.reconcile.scaler import Subject, look, subjects
+from gemma_operator.reconcile.signals import read_routers
+from gemma_operator.reconcile.world import World
+
+ASLEEP_SECONDS = 1.0
+"""A request for something that sleeps must not wait for the next round of everything."""
+
+
+async def run(world: World, queue: WorkQueue[Key], *, every: float) -> None:
+    """Look at everything that is awake every so many seconds, and each second at what sleeps."""
+    scraper = Scraper()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_rounds(world, queue, scraper, asleep=False, every=every))
+            group.create_task(_rounds(world, queue, scraper, asleep=True, every=ASLEEP_SECONDS))
+    finally:
+        await scraper.close()
+
+
+async def _rounds(world: World, queue: WorkQueue[Key], scraper: Scraper, *, asleep: bool, every: float) -> None:
+    while True:
+        started = time.monotonic()
+        await one_round(world, queue, scraper, subjects(world, asleep=asleep))
+        await asyncio.sleep(max(0.05, started + every - time.monotonic()))
+
+
+async def one_round(world: World, queue: WorkQueue[Key], scraper: Scraper, chosen: list[Subject]) -> None:
+    """Look at some of the fleet: their routers first, then all of them at once."""
+    routers = await read_routers(world, scraper, [subject.router for subject in chosen if subject.router])
+
+    async def one(subject: Subject) -> None:
+        view = routers[subject.router] if subject.router else None
+        try:
+            changed = await look(world, scraper, subject, now=time.monotonic(), router=view)
+        except OperatorError as error:
+            logger(subject.obj).warning("scaling: %s; again in a moment", error)
+        except Exception:
+            logger(subject.obj).exception("scaling: unexpected error; the number of replicas stays")
+        else:
+            if changed:
+                queue.add(subject.key)
+
+    await asyncio.gather(*(one(subject) for subject in chosen))

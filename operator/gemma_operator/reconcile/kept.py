@@ -1,0 +1,120 @@
+"""What the operator keeps with a pool's Deployment: the plan, the inputs it was made from, the manifest applied.
+
+Kept on the object and not in status, because status is only a projection. Healing drift applies the kept manifest
+again, so a new operator version rolls no pod until spec or plan changes.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from gemma_operator.api import names
+from gemma_operator.api.spec import GemmaDeploymentSpec
+from gemma_operator.cluster.resources import Object
+from gemma_operator.planner.serialize import pool_from_json, pool_to_json, rejection_to_json
+from gemma_operator.planner.types import Plan, Pool
+from gemma_operator.render.manifests import annotated, compact
+
+_NOT_PLANNED: dict[str, bool | set[str]] = {
+    "replicas": True,
+    "priority": True,
+    "router": True,
+    "scaling": {"max", "preference", "mode", "idle_before0", "hold_timeout"},
+}
+_NOT_IN_PODS: dict[str, bool | set[str]] = {
+    "replicas": True,
+    "priority": True,
+    "max_cost_per_hour": True,
+    "scaling": {"min", "max", "preference", "mode", "idle_before0", "hold_timeout"},
+    "router": {"aliases", "fallbacks"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPlan:
+    """A plan as it stands on a Deployment."""
+
+    inputs: str
+    """Digest of the spec that the plan was made from."""
+    pool: Pool
+    reason: str
+    rejected: tuple[Object, ...]
+
+
+def plan_inputs(spec: GemmaDeploymentSpec) -> str:
+    """Digest of the fields that planning reads."""
+    return _digest(spec.model_dump(mode="json", exclude=_NOT_PLANNED))
+
+
+def spec_inputs(spec: GemmaDeploymentSpec) -> str:
+    """Digest of everything in a spec that pods are planned or rendered from."""
+    return _digest([plan_inputs(spec), spec.model_dump(mode="json", exclude=_NOT_IN_PODS)])
+
+
+def pod_inputs(spec: GemmaDeploymentSpec, pool: Pool) -> str:
+    """Digest of everything that the pods of a pool are rendered from, apart from the operator's own version."""
+    dump = spec.model_dump(mode="json", exclude=_NOT_IN_PODS)
+    return _digest([dump, pool_to_json(replace(pool, replicas=1))])
+
+
+def with_plan(
+    manifest: Object, *, spec: GemmaDeploymentSpec, pool: Pool, plan: Plan | KeptPlan, good: str | None = None
+) -> Object:
+    """The manifest of a pool's Deployment with all that must be kept on it; `good` is the last version that ran."""
+    rejected = plan.rejected if isinstance(plan, KeptPlan) else tuple(rejection_json(plan))
+    kept = {
+        "inputs": plan_inputs(spec),
+        "pool": pool_to_json(pool),
+        "reason": plan.reason,
+        "rejected": list(rejected),
+    }
+    return annotated(
+        manifest,
+        {
+            names.APPLIED_ANNOTATION: compact({"inputs": pod_inputs(spec, pool), "manifest": manifest}),
+            names.PLAN_ANNOTATION: compact(kept),
+            **({names.GOOD_ANNOTATION: good} if good else {}),
+        },
+    )
+
+
+def rejection_json(plan: Plan, *, most: int = 8) -> list[Object]:
+    """The rejections that status and annotation show."""
+    return [rejection_to_json(rejection) for rejection in plan.rejected[:most]]
+
+
+def kept_plan(deployment: Object) -> KeptPlan | None:
+    """The plan on a Deployment; `None` when it is missing or damaged, which makes the operator plan anew."""
+    text = (deployment["metadata"].get("annotations") or {}).get(names.PLAN_ANNOTATION)
+    return _kept_plan(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=4096)
+def _kept_plan(text: str) -> KeptPlan | None:
+    # Read at every look at a deployment, and hardly ever changed.
+    try:
+        kept = json.loads(text)
+        return KeptPlan(
+            inputs=kept["inputs"],
+            pool=pool_from_json(kept["pool"]),
+            reason=kept["reason"],
+            rejected=tuple(kept["rejected"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def kept_manifest(deployment: Object, *, inputs: str) -> Object | None:
+    """The manifest last applied, if it was rendered from the same inputs."""
+    try:
+        kept = json.loads(deployment["metadata"]["annotations"][names.APPLIED_ANNOTATION])
+        manifest: Object | None = kept["manifest"] if kept["inputs"] == inputs else None
+        return manifest
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

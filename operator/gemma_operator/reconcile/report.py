@@ -1,0 +1,59 @@
+"""Write status where it changed, then tell transitions as events."""
+
+from gemma_operator.api import names
+from gemma_operator.api.conditions import ConditionType, Reason
+from gemma_operator.api.errors import ApiError
+from gemma_operator.cluster.log import logger
+from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, Object
+from gemma_operator.reconcile import status
+from gemma_operator.reconcile.observed import Observed
+from gemma_operator.reconcile.world import World
+
+_TOLD = (ConditionType.PLANNED, ConditionType.ROUTED, ConditionType.READY)
+"""Conditions whose transitions become events; the others repeat them."""
+
+
+_PASSING = (Reason.STARTING, Reason.ROLLING_OUT, Reason.ROUTER_STARTING)
+"""States on the way: no event for the first, since the plan's event says already that it begins."""
+
+
+async def report(world: World, observed: Observed) -> None:
+    """Bring the status to what was observed; nothing is written when it says so already."""
+    obj = observed.obj
+    before: Object = obj.get("status") or {}
+    after = status.compute(observed, now=status.utc_now())
+    if after == before:
+        return
+    metadata = obj["metadata"]
+    body: Object = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
+        "status": after,
+    }
+    try:
+        live = await world.client.apply(GEMMA_DEPLOYMENTS, body, subresource="status")
+    except ApiError as error:
+        # Deleted meanwhile, and perhaps made anew under the same name: the status of the old one is nobody's.
+        if error.status in (404, 409):
+            return
+        raise
+    world.stores[GEMMA_DEPLOYMENTS].upsert(live)
+    _tell(world, obj, before=before, after=after)
+
+
+def _tell(world: World, obj: Object, *, before: Object, after: Object) -> None:
+    known = {condition["type"]: condition for condition in before.get("conditions") or ()}
+    for condition in after["conditions"]:
+        old = known.get(condition["type"], {})
+        if condition["type"] not in _TOLD:
+            continue
+        if (old.get("status"), old.get("reason")) == (condition["status"], condition["reason"]):
+            continue
+        if condition["reason"] in _PASSING and not old:
+            continue
+        good = condition["status"] == "True" or condition["reason"] in _PASSING
+        logger(obj).info("%s=%s %s: %s", *(condition[k] for k in ("type", "status", "reason", "message")))
+        world.events.post(
+            obj, reason=condition["reason"], message=condition["message"], type_="Normal" if good else "Warning"
+        )

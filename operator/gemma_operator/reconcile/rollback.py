@@ -1,0 +1,121 @@
+"""Take back a version that never becomes ready: the last good one is kept with the pool's Deployment."""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from gemma_operator.api import names
+from gemma_operator.api.conditions import Reason
+from gemma_operator.api.spec import GemmaDeploymentSpec
+from gemma_operator.cluster.resources import Object
+from gemma_operator.reconcile.diagnosis import Diagnosis
+from gemma_operator.reconcile.kept import kept_plan, spec_inputs
+from gemma_operator.render.manifests import annotated, compact
+
+HOPELESS: Final = frozenset(
+    {
+        Reason.BAD_FLAGS,
+        Reason.WEIGHTS_MISSING,
+        Reason.WEIGHTS_GATED,
+        Reason.KV_CACHE_TOO_SMALL,
+        Reason.OUT_OF_MEMORY_GPU,
+        Reason.GPU_UNSUPPORTED,
+        Reason.DRIVER_TOO_OLD,
+        Reason.ENGINE_BROKEN,
+    }
+)
+"""Failures that come again with every start: nothing is gained by waiting for the deadline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledBack:
+    """A version that was taken back."""
+
+    inputs: str
+    """Digest of the spec that failed: another one is tried, this one is not tried again."""
+    why: str
+
+
+def good_annotation(live: Object | None) -> str | None:
+    """What to keep as the last good version when another is applied over `live`: itself if it runs, else its own."""
+    if live is None:
+        return None
+    annotations = live["metadata"].get("annotations") or {}
+    applied, plan = annotations.get(names.APPLIED_ANNOTATION), annotations.get(names.PLAN_ANNOTATION)
+    if applied and plan and names.ROLLED_BACK_ANNOTATION not in annotations and runs(live):
+        return compact({"applied": applied, "plan": plan})
+    return kept_good(live)
+
+
+def kept_good(live: Object | None) -> str | None:
+    """The last good version as it is kept on `live`."""
+    return ((live or {}).get("metadata", {}).get("annotations") or {}).get(names.GOOD_ANNOTATION) or None
+
+
+def runs(deployment: Object) -> bool:
+    """Whether every replica of a Deployment is of its present version and ready; with none, it did so before."""
+    status, spec = deployment.get("status", {}), deployment.get("spec", {})
+    wanted = spec.get("replicas", 0)
+    return bool(
+        status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+        and status.get("updatedReplicas", 0) >= wanted
+        and status.get("readyReplicas", 0) >= wanted
+        and status.get("replicas", 0) == status.get("updatedReplicas", 0)
+    )
+
+
+def rolled_back(deployment: Object | None) -> RolledBack | None:
+    """What was taken back on this Deployment, if its last good version runs instead."""
+    text = ((deployment or {}).get("metadata", {}).get("annotations") or {}).get(names.ROLLED_BACK_ANNOTATION)
+    try:
+        found = json.loads(text or "")
+        return RolledBack(inputs=found["inputs"], why=found["why"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def good_manifest(deployment: Object, *, spec: GemmaDeploymentSpec, why: str) -> Object | None:
+    """The last good version, marked with what it replaces; `None` when there is none."""
+    try:
+        good = json.loads(deployment["metadata"]["annotations"][names.GOOD_ANNOTATION])
+        applied = json.loads(good["applied"])
+        if good["applied"] == deployment["metadata"]["annotations"][names.APPLIED_ANNOTATION]:
+            return None
+        mark = compact({"inputs": spec_inputs(spec), "why": why})
+        manifest = annotated(
+            applied["manifest"],
+            {
+                names.APPLIED_ANNOTATION: good["applied"],
+                names.PLAN_ANNOTATION: good["plan"],
+                names.ROLLED_BACK_ANNOTATION: mark,
+            },
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+    return manifest if kept_plan(manifest) is not None else None
+
+
+def present(deployment: Object) -> Object | None:
+    """A version that was brought back, as it is to be kept; `None` when its annotations are damaged."""
+    annotations = deployment["metadata"].get("annotations") or {}
+    kept = (names.APPLIED_ANNOTATION, names.PLAN_ANNOTATION, names.ROLLED_BACK_ANNOTATION)
+    try:
+        manifest: Object = json.loads(annotations[names.APPLIED_ANNOTATION])["manifest"]
+        return annotated(manifest, {name: annotations[name] for name in kept})
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def hopeless(deployment: Object, *, diagnosis: Diagnosis | None) -> str:
+    """Why the present version will not become ready; empty while it may, and for one that was ready once."""
+    status = deployment.get("status", {})
+    if runs(deployment) or status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+        return ""
+    conditions = {condition.get("type"): condition.get("reason") for condition in status.get("conditions") or ()}
+    if conditions.get("Progressing") == "NewReplicaSetAvailable":
+        return ""
+    if conditions.get("Progressing") == "ProgressDeadlineExceeded":
+        return diagnosis.message if diagnosis else "it was not ready within its start-up budget"
+    if diagnosis is not None and diagnosis.reason in HOPELESS:
+        return diagnosis.message
+    return ""

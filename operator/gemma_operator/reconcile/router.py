@@ -1,0 +1,118 @@
+"""One reconcile of one router: everything that its GemmaDeployments share, written by one worker."""
+
+import secrets
+from collections.abc import Sequence
+
+from gemma_operator.api import names
+from gemma_operator.api.errors import Terminal
+from gemma_operator.api.spec import GemmaDeploymentSpec, seconds
+from gemma_operator.cluster.resources import DEPLOYMENTS, GEMMA_DEPLOYMENTS, SECRETS, SERVICE_ACCOUNTS, Object
+from gemma_operator.cluster.store import Key, key_of
+from gemma_operator.reconcile import aliases, apply
+from gemma_operator.reconcile.deployment import Outcome, identity
+from gemma_operator.reconcile.diagnosis import Diagnosis, container_status
+from gemma_operator.reconcile.kept import kept_plan
+from gemma_operator.reconcile.replicas import measured_start
+from gemma_operator.reconcile.specs import is_paused
+from gemma_operator.reconcile.world import World
+from gemma_operator.render.router import render_router, router_secrets
+from gemma_operator.render.types import Route, RouterKeys
+
+CONFLICT_RETRY_SECONDS = 10.0
+
+
+async def reconcile_router(world: World, key: Key) -> Outcome:
+    """Bring a router to the GemmaDeployments that use it.
+
+    A router without users is left to garbage collection: every object of it is owned by each of its users.
+    """
+    namespace, name = key
+    served = aliases.users(world.stores[GEMMA_DEPLOYMENTS], namespace=namespace, router=name)
+    if not served:
+        world.router_problems.pop(key, None)
+        return Outcome()
+    if all(is_paused(obj) for obj, _ in served):
+        return Outcome()
+    owners = [identity(obj) for obj, _ in served]
+    manifests = render_router(
+        namespace=namespace,
+        router=name,
+        owners=owners,
+        routes=routes(world, served),
+        config=world.config,
+        operator_namespace=world.operator_namespace,
+        code=world.router_code,
+    )
+    existing = world.owned(namespace=namespace, label=names.ROUTER_LABEL, value=name)
+    past = {
+        r["uid"] for obj in existing for r in obj["metadata"].get("ownerReferences") or () if r["kind"] == names.KIND
+    }
+    uids = frozenset({owner.uid for owner in owners} | past)
+    try:
+        first = [manifest for manifest in manifests if manifest["kind"] != "Deployment"]
+        await apply.ensure_all(world, first, owners=uids)
+        if world.stores[DEPLOYMENTS].get(key) is None or _misses_secret(world, key):
+            await _create_secrets(world, key)
+        await apply.ensure_all(world, manifests, owners=uids)
+        world.router_problems.pop(key, None)
+    except Terminal as problem:
+        world.router_problems[key] = Diagnosis(reason=problem.reason, message=problem.message)
+        return Outcome(requeue_after=CONFLICT_RETRY_SECONDS)
+    return Outcome()
+
+
+def routes(world: World, served: Sequence[tuple[Object, GemmaDeploymentSpec]]) -> list[Route]:
+    """What the router must know of each GemmaDeployment that has a plan, by name."""
+    owners = aliases.model_names(list(served))
+    found = []
+    for obj, spec in served:
+        namespace, name = key_of(obj)
+        deployments = world.stores[DEPLOYMENTS].by((namespace, names.DEPLOYMENT_LABEL, name))
+        kept = next((plan for deployment in deployments if (plan := kept_plan(deployment))), None)
+        if kept is None:
+            continue
+        found.append(
+            Route(
+                name=name,
+                aliases=tuple(alias for alias in spec.router.aliases if owners[alias] == name and alias != name),
+                max_num_seqs=kept.pool.max_num_seqs,
+                context_tokens=kept.pool.max_model_len,
+                fallbacks=tuple(spec.router.fallbacks),
+                hold_seconds=seconds(spec.scaling.hold_timeout),
+                startup_seconds=measured_start(obj),
+            )
+        )
+    return sorted(found, key=lambda route: route.name)
+
+
+async def _create_secrets(world: World, key: Key) -> None:
+    """Create the router's Secrets unless they exist; they are never read, so existing keys survive.
+
+    Their owner is the router's ServiceAccount, which garbage collection removes with the router's last user: a Secret
+    owned by the users themselves would die with the first ones, since only they are known when it is created.
+    """
+    namespace, name = key
+    account = world.stores[SERVICE_ACCOUNTS].get(key)
+    owner = (
+        {"apiVersion": "v1", "kind": "ServiceAccount", "name": name, "uid": account["metadata"]["uid"]}
+        if account
+        else None
+    )
+    keys = RouterKeys(
+        master="sk-" + secrets.token_urlsafe(36),
+        engine=secrets.token_urlsafe(36),
+        client="sk-" + secrets.token_urlsafe(36),
+    )
+    for secret in router_secrets(namespace=namespace, router=name, owners=[], config=world.config, keys=keys):
+        if owner is not None:
+            secret["metadata"]["ownerReferences"] = [owner]
+        await world.client.create(SECRETS, secret)
+
+
+def _misses_secret(world: World, key: Key) -> bool:
+    namespace, name = key
+    return any(
+        "secret" in (status.get("state", {}).get("waiting") or {}).get("message", "").lower()
+        for pod in world.pods(namespace=namespace, label=names.ROUTER_LABEL, value=name)
+        for status in [container_status(pod, container=names.ROUTER_CONTAINER)]
+    )

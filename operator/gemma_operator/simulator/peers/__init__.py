@@ -1,0 +1,1 @@
+"""How others scale, for comparison: each from its published formula and defaults."""
