@@ -1,0 +1,54 @@
+"""Who wrote what, from the audit log of the API server."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+OPERATOR = "system:serviceaccount:gemma-system:gemma-operator"
+NOT_COUNTED = {"events", "leases"}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLog:
+    """The audit log on the host, one JSON object per line."""
+
+    path: Path
+
+    def position(self) -> int:
+        """Where the log ends now."""
+        return self.path.stat().st_size
+
+    def writes(self, *, user: str = OPERATOR, since: int = 0) -> list[str]:
+        """Writes of a user after a position, as `time verb resource namespace/name`; events and leases apart."""
+        return [
+            f"{entry['stageTimestamp']} {entry['verb']} {_what(entry['objectRef'])}"
+            for entry in self._entries(since)
+            if entry["user"]["username"] == user
+            and entry["verb"] in WRITES
+            and entry.get("objectRef", {}).get("resource") not in NOT_COUNTED
+        ]
+
+    def lists(self, *, user: str = OPERATOR, since: int = 0) -> dict[str, datetime]:
+        """When a user first listed each resource after a position."""
+        found: dict[str, datetime] = {}
+        for entry in self._entries(since):
+            if entry["user"]["username"] == user and entry["verb"] in ("list", "watch"):
+                found.setdefault(entry["objectRef"]["resource"], datetime.fromisoformat(entry["stageTimestamp"]))
+        return found
+
+    def _entries(self, since: int) -> Iterator[dict[str, Any]]:
+        with self.path.open("rb") as log:
+            log.seek(since)
+            for line in log:
+                # The last line may still be being written.
+                if line.endswith(b"\n"):
+                    yield json.loads(line)
+
+
+def _what(reference: dict[str, Any]) -> str:
+    kind = "/".join(part for part in (reference.get("resource"), reference.get("subresource")) if part)
+    return f"{kind} {reference.get('namespace', '')}/{reference.get('name', '')}"

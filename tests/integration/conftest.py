@@ -1,0 +1,64 @@
+"""A real control plane with kwok nodes for the session, and a namespace for each test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from localk8s import binaries, pins
+from localk8s.controlplane import ControlPlane
+
+from tests.kubectl import Kubectl, conditions, eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """etcd, API server, controller-manager, scheduler and kwok, with the CRD installed; gone after the session."""
+    plane = ControlPlane(f"test-{os.getpid()}", directory=tmp_path_factory.mktemp("controlplane"))
+    try:
+        plane.start()
+        kubectl = Kubectl(binary=binaries.path("kubectl"), kubeconfig=plane.kubeconfig)
+        kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        eventually(
+            lambda: conditions(kubectl.get("crd", "gemmadeployments.gemma4stack.dev")).get("Established", {}),
+            until=lambda found: found.get("status") == "True",
+            seconds=60,
+            what="the API server serves GemmaDeployments",
+        )
+        yield plane
+    finally:
+        plane.stop()
+
+
+@pytest.fixture(scope="session")
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    """kubectl of the control plane."""
+    return Kubectl(binary=binaries.path("kubectl"), kubeconfig=control_plane.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def monitoring(kubectl: Kubectl) -> None:
+    """The kinds of the Prometheus operator, from its own module."""
+    folder = binaries.module_folder(pins.load().module("prometheus-operator")) / "example" / "prometheus-operator-crd"
+    names = [f"{kind}.monitoring.coreos.com" for kind in ("servicemonitors", "podmonitors", "prometheusrules")]
+    for name in names:
+        plural, group = name.split(".", 1)
+        kubectl("apply", "--server-side", "-f", str(folder / f"{group}_{plural}.yaml"))
+    eventually(
+        lambda: [conditions(kubectl.get("crd", name)).get("Established", {}).get("status") for name in names],
+        until=lambda found: set(found) == {"True"},
+        seconds=60,
+        what="the API server serves the kinds of the Prometheus operator",
+    )
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl) -> Iterator[str]:
+    """A namespace of its own; what was made in it is deleted after the test."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")

@@ -1,0 +1,188 @@
+"""What the values of the chart do, and what it says about those that cannot work."""
+
+import json
+
+import pytest
+
+from tests import helm
+from tests.helm import STACK, Object, named, of_kind, pod_template
+from tests.unit.render import builders
+
+VARIANTS = helm.variants(STACK)
+
+# The first test builds helm where it is missing.
+pytestmark = pytest.mark.timeout(900)
+
+
+def render(values: Object | None = None) -> list[Object]:
+    return helm.rendered(STACK, values)
+
+
+@pytest.fixture(scope="module")
+def everything() -> list[Object]:
+    return render(VARIANTS["everything"])
+
+
+def test_a_variable_of_the_chart_or_given_twice_stands_there_once(everything):
+    [container] = pod_template(everything)["spec"]["containers"]
+    names = [variable["name"] for variable in container["env"]]
+    assert sorted(names) == ["POD_NAME", "POD_NAMESPACE", "TZ"]
+    values = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert values == {"POD_NAME": "operator", "POD_NAMESPACE": None, "TZ": "UTC"}
+
+
+def test_given_labels_do_not_change_what_is_selected_by(everything):
+    [deployment] = of_kind(everything, "Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert labels["sidecar.istio.io/inject"] == "false"
+    # By this label NetworkPolicies of engines and routers know the operator.
+    assert labels["app.kubernetes.io/part-of"] == "gemma4-stack"
+    assert deployment["metadata"]["labels"]["example.com/tier"] == "platform"
+    assert deployment["metadata"]["labels"]["team"] == "ml"
+    assert deployment["metadata"]["labels"]["app.kubernetes.io/name"] == "gemma"
+    assert deployment["metadata"]["annotations"] == {"example.com/note": "text"}
+
+
+def test_spread_constraints_count_the_operator(everything):
+    [constraint] = pod_template(everything)["spec"]["topologySpreadConstraints"]
+    selector = of_kind(everything, "Deployment")[0]["spec"]["selector"]
+    assert constraint["labelSelector"] == selector
+    own = {"maxSkew": 1, "labelSelector": {"matchLabels": {"a": "b"}}}
+    [kept] = pod_template(render({"topologySpreadConstraints": [own]}))["spec"]["topologySpreadConstraints"]
+    assert kept["labelSelector"]["matchLabels"]["a"] == "b"
+
+
+def test_the_pod_gets_what_is_given(everything):
+    pod = pod_template(everything)["spec"]
+    given = VARIANTS["everything"]
+    for field in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets"):
+        assert pod[field] == given[field]
+    assert given["extraVolumes"][0] in pod["volumes"]
+    [container] = pod["containers"]
+    assert given["extraVolumeMounts"][0] in container["volumeMounts"]
+    assert container["resources"] == given["resources"]
+    assert container["args"][1:] == given["extraArgs"]
+    account = named(everything, "ServiceAccount", "gemma")
+    assert account["metadata"]["annotations"] == given["serviceAccount"]["annotations"]
+    assert pod["serviceAccountName"] == "gemma"
+
+
+def test_pull_secrets_of_all_charts_are_added(everything):
+    both = render({"global": {"imagePullSecrets": [{"name": "a"}]}, "imagePullSecrets": [{"name": "b"}, {"name": "a"}]})
+    for spec in (pod_template(both)["spec"], of_kind(both, "Pod")[0]["spec"]):
+        assert spec["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
+    assert "imagePullSecrets" not in pod_template(render())["spec"]
+
+
+def test_extra_objects_are_templates(everything):
+    assert named(everything, "ConfigMap", "gemma-extra")["data"] == {"namespace": "gemma-system"}
+    assert named(everything, "ConfigMap", "gemma-text")["metadata"]["labels"]["team"] == "ml"
+
+
+def test_a_registry_in_the_configuration_beats_that_of_all_charts():
+    values = {"global": {"imageRegistry": "a.example"}, "config": {"imageRegistry": "b.example"}}
+    config = named(render(values), "ConfigMap", "gemma-operator-config")["data"]["config.yaml"]
+    assert "imageRegistry: b.example" in config
+
+
+def test_the_chart_can_be_a_part_of_another():
+    assert render({"global": {"somebody": {"elses": 1}}, "enabled": True}) == render()
+
+
+class TestNetworkPolicy:
+    def test_none_unless_asked_for(self):
+        assert of_kind(render(), "NetworkPolicy") == []
+
+    @pytest.mark.parametrize("variant", ["locked-down", "everything"])
+    def test_it_selects_the_operator_and_nothing_else(self, variant):
+        objects = render(VARIANTS[variant])
+        [policy] = of_kind(objects, "NetworkPolicy")
+        selected = policy["spec"]["podSelector"]["matchLabels"].items()
+        assert selected <= pod_template(objects)["metadata"]["labels"].items()
+        assert not selected <= of_kind(objects, "Pod")[0]["metadata"]["labels"].items()
+
+    def test_metrics_are_read_from_monitoring_and_from_the_own_namespace(self):
+        [policy] = of_kind(render(VARIANTS["locked-down"]), "NetworkPolicy")
+        [rule] = policy["spec"]["ingress"]
+        assert rule["ports"] == [{"port": "http", "protocol": "TCP"}]
+        assert rule["from"] == [
+            {"podSelector": {}},
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
+        ]
+
+    def test_given_readers_are_the_only_ones(self):
+        [policy] = of_kind(render(VARIANTS["everything"]), "NetworkPolicy")
+        assert policy["spec"]["ingress"][0]["from"] == VARIANTS["everything"]["networkPolicy"]["metricsFrom"]
+        assert policy["spec"]["policyTypes"] == ["Ingress"]
+
+    def test_egress_reaches_what_the_operator_talks_to(self):
+        [policy] = of_kind(render(VARIANTS["locked-down"]), "NetworkPolicy")
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        dns, server, engines, routers = policy["spec"]["egress"]
+        assert {port["port"] for port in dns["ports"]} == {53}
+        assert [peer["ipBlock"]["cidr"] for peer in server["to"]] == ["10.96.0.1/32", "192.0.2.10/32"]
+        assert {port["port"] for port in server["ports"]} == {443, 6443}
+        for rule, objects in ((engines, builders.engine_objects()), (routers, builders.router_objects())):
+            [peer] = rule["to"]
+            template = builders.of_kind(objects, "Deployment")["spec"]["template"]
+            assert peer["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+            ports = {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+            assert {port["port"] for port in rule["ports"]} <= ports
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"serviceAccount": {"create": False}}, "Name the ServiceAccount that the operator shall use"),
+        (
+            {"metrics": {"service": {"enabled": False}, "serviceMonitor": {"enabled": True}}},
+            "set metrics.service.enabled to true",
+        ),
+        ({"networkPolicy": {"egress": {"enabled": True}}}, "set both to true"),
+        (
+            {"crds": {"keep": False, "annotations": {"helm.sh/resource-policy": "keep"}}},
+            "set crds.keep to true and remove the annotation",
+        ),
+        ({"extraArgs": ["--config=/x"]}, "write it into the value `config`"),
+        ({"extraArgs": ["--port=1"]}, "metrics.service.port"),
+        ({"extraVolumes": [{"name": "tmp"}]}, "give it another name"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_a_remedy(values, says):
+    assert says in helm.refusal(STACK, values)
+
+
+NOTES: dict[str, Object] = {
+    "crds.enabled is false": {"crds": {"enabled": False}},
+    "crds.keep is false": {"crds": {"keep": False}},
+    "rbac.create is false": {"rbac": {"create": False}},
+    "image.tag is latest": {"image": {"tag": "latest"}},
+    "metrics.service.enabled is false": {"metrics": {"service": {"enabled": False}}},
+}
+
+
+def notes(values: Object) -> str:
+    """What a person reads after the installation."""
+    arguments = ("gemma", STACK, "--dry-run=client", "--namespace", "gemma-system", "--values", "-")
+    done = helm.helm("install", *arguments, stdin=json.dumps(values))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.partition("NOTES:\n")[2]
+
+
+def test_notes_say_what_to_do_next():
+    told = notes({})
+    commands = [
+        "helm test gemma --namespace gemma-system",
+        "kubectl apply",
+        "kubectl port-forward service/gemma-router",
+    ]
+    assert [command for command in commands if command in told] == commands
+    assert "WARNING" not in told
+
+
+@pytest.mark.parametrize("warning", NOTES)
+def test_notes_warn(warning):
+    told = notes(NOTES[warning])
+    assert told.count("WARNING") == 1
+    assert f"WARNING: {warning}" in told

@@ -1,0 +1,114 @@
+"""Formats of traces, and what is refused with a line number."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from gemma_operator.simulator.shape import faster, thinner, window
+from gemma_operator.simulator.traces import TraceError, load_trace
+from gemma_operator.simulator.types import Trace
+
+DATA = Path(__file__).parents[2] / "data" / "traces"
+
+
+def write(folder: Path, text: str, name: str = "trace.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "azure.csv",
+            "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.5000000,10,2\n2023-11-16 18:17:05.0,20,0\n",
+        ),
+        ("moon.csv", "timestamp,input_length,output_length\n500,10,2\n2000,20,0\n"),
+        (
+            "moon.jsonl",
+            '{"timestamp": 500, "input_length": 10, "output_length": 2, "hash_ids": [1]}\n\n'
+            '{"timestamp": 2000, "input_length": 20, "output_length": 0}\n',
+        ),
+        ("plain.csv", "arrival_s,input_tokens,output_tokens\n0.5,10,2\n2.0,20,0\n"),
+        ("turned.csv", "output_tokens,arrival_s,input_tokens\n0,2.0,20\n2,0.5,10\n"),
+    ],
+)
+def test_formats(tmp_path: Path, name: str, text: str) -> None:
+    trace = load_trace(write(tmp_path, text, name))
+    assert list(trace.arrivals) == pytest.approx([0.0, 1.5])
+    assert list(trace.inputs) == [10, 20]
+    assert list(trace.outputs) == [2, 1]
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    again = load_trace(packed)
+    assert (again.arrivals, again.inputs) == (trace.arrivals, trace.inputs)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n", "line 1: the header is 'a,b'"),
+        ("", "line 1"),
+        ("arrival_s,input_tokens,output_tokens\n", "no request in it"),
+        ("arrival_s,input_tokens,output_tokens\n1,2,3\n1,x,3\n", "line 3: 'x' is no number of prompt tokens"),
+        ("arrival_s,input_tokens,output_tokens\n1,2,3\n1,2,-3\n", "line 3: -3 output tokens"),
+        ("arrival_s,input_tokens,output_tokens\n1,2,3\n\nnan,2,3\n", "line 4: the time of arrival 'nan'"),
+        ("arrival_s,input_tokens,output_tokens\n-1,2,3\n", "line 2: the time of arrival"),
+        ("arrival_s,input_tokens,output_tokens\n1,2\n", "line 2: 2 columns"),
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,2,3\n", "line 2: 'yesterday' is no time of arrival"),
+        ('{"timestamp": 1, "input_length": 1, "output_length": 1}\n{"timestamp": 1}\n', "line 2: an object with"),
+        ('{"timestamp": 1, "input_length": 1, "output_length": 1}\n{,\n', "line 2: not JSON"),
+    ],
+)
+def test_refusals_name_the_line(tmp_path: Path, text: str, words: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(TraceError) as refused:
+        load_trace(path)
+    assert words in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="cannot be read"):
+        load_trace(tmp_path / "missing.csv")
+    broken = tmp_path / "broken.csv.gz"
+    broken.write_bytes(b"no gzip")
+    with pytest.raises(TraceError, match="cannot be read"):
+        load_trace(broken)
+
+
+@pytest.mark.parametrize(
+    ("name", "requests", "minutes", "prompt"),
+    [("azure_llm_2023_conv", 19_366, 58, 1155), ("azure_llm_2023_code", 8_819, 57, 2048)],
+)
+def test_the_traces_that_come_with_the_tests(name: str, requests: int, minutes: int, prompt: int) -> None:
+    trace = load_trace(DATA / f"{name}.csv.gz")
+    assert len(trace) == requests
+    assert trace.name == name
+    assert trace.duration / 60 == pytest.approx(minutes, abs=1)
+    assert sum(trace.inputs) / requests == pytest.approx(prompt, rel=0.01)
+
+
+def test_speed_overlays_and_rate_thins(tmp_path: Path) -> None:
+    rows = "".join(f"{second},5,5\n" for second in range(2000))
+    trace = load_trace(write(tmp_path, f"arrival_s,input_tokens,output_tokens\n{rows}"))
+    dense = faster(trace, 2.5, seed=1)
+    assert len(dense) == pytest.approx(5000, rel=0.05)
+    assert list(dense.arrivals) == sorted(dense.arrivals)
+    assert dense.duration <= trace.duration + 2
+    assert dense.arrivals == faster(trace, 2.5, seed=1).arrivals
+    assert dense.arrivals != faster(trace, 2.5, seed=2).arrivals
+    thin = thinner(trace, 0.25, seed=1)
+    assert len(thin) == pytest.approx(500, rel=0.15)
+    assert set(thin.arrivals) <= set(trace.arrivals)
+    assert len(window(trace, 100, 200)) == 100
+    assert window(trace, 100, 200).arrivals[0] == 0
+
+
+@pytest.mark.parametrize(("change", "words"), [((faster, 0), "--speed 0"), ((thinner, 1.5), "--rate 1.5")])
+def test_impossible_rates_are_refused(tmp_path: Path, change: tuple[Callable[..., Trace], float], words: str) -> None:
+    trace = load_trace(write(tmp_path, "arrival_s,input_tokens,output_tokens\n1,2,3\n"))
+    with pytest.raises(ValueError, match=words):
+        change[0](trace, change[1], seed=1)
