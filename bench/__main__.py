@@ -1,0 +1,47 @@
+"""Run all benchmarks, or those named: `python -m bench [planning|scaling|router|simulation|fleet]`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "hack"), str(ROOT / "tests/standin"), str(ROOT)]
+
+from bench import (  # noqa: E402  (hack is a source root, not a package)
+    fleet_apply,
+    late_binding,
+    late_binding_simulated,
+    planning,
+    router_cost,
+    scaling_tick,
+    simulation,
+)
+from bench.report import show  # noqa: E402
+
+
+def main() -> None:
+    """Run and print."""
+    chosen = sys.argv[1:] or ["planning", "scaling", "router", "simulation", "fleet"]
+    findings = []
+    if "planning" in chosen:
+        print("==> planning on two fleets (under a minute)", flush=True)
+        findings += planning.run()
+    if "scaling" in chosen:
+        print("==> the scaler's rounds over 500 engines (a minute)", flush=True)
+        findings += scaling_tick.run()
+    if "router" in chosen:
+        print("==> the router against LiteLLM alone, and late binding (two minutes)", flush=True)
+        for measure in (router_cost.run, late_binding.run):
+            with tempfile.TemporaryDirectory(prefix="gemma-bench-") as folder:
+                findings += measure(Path(folder))
+    if "simulation" in chosen:
+        print("==> simulating a day of requests, and late binding (two minutes)", flush=True)
+        findings += simulation.run() + late_binding_simulated.run()
+    if "fleet" in chosen:
+        print("==> 200 GemmaDeployments on a real API server with kwok (some minutes)", flush=True)
+        with tempfile.TemporaryDirectory(prefix="gemma-bench-") as folder:
+            findings += fleet_apply.run(Path(folder))
+    show(findings)
+
+
+main()
