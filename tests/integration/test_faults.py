@@ -8,8 +8,8 @@ from localk8s.controlplane import ControlPlane
 
 from tests.integration import fleet
 from tests.integration.faulty_proxy import FaultyProxy
+from tests.integration.observing import ready
 from tests.integration.operator_process import Operator
-from tests.integration.test_reconcile import ready
 from tests.kubectl import Kubectl, conditions, eventually, gemma
 
 

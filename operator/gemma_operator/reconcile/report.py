@@ -44,6 +44,7 @@ async def report(world: World, observed: Observed) -> None:
 
 def _tell(world: World, obj: Object, *, before: Object, after: Object) -> None:
     known = {condition["type"]: condition for condition in before.get("conditions") or ()}
+    told: set[tuple[str, str]] = set()
     for condition in after["conditions"]:
         old = known.get(condition["type"], {})
         if condition["type"] not in _TOLD:
@@ -52,6 +53,10 @@ def _tell(world: World, obj: Object, *, before: Object, after: Object) -> None:
             continue
         if condition["reason"] in _PASSING and not old:
             continue
+        # What keeps it from being planned keeps it from being routed and ready: one event says so.
+        if (what := (condition["reason"], condition["message"])) in told:
+            continue
+        told.add(what)
         good = condition["status"] == "True" or condition["reason"] in _PASSING
         logger(obj).info("%s=%s %s: %s", *(condition[k] for k in ("type", "status", "reason", "message")))
         world.events.post(

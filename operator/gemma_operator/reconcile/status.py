@@ -182,6 +182,9 @@ def _routed(observed: Observed) -> Verdict:
         return False, Reason.ROUTER_DISABLED, MESSAGES[Reason.ROUTER_DISABLED].format(service=name)
     if observed.taken is not None:
         return False, Reason.ALIAS_CONFLICT, _alias_message(observed)
+    if current_pool(observed) is None:
+        # The router learns of a model with its first plan; until then it answers that it knows no such model.
+        return _ready(observed, _planned(observed))
     router = spec.router.name
     if observed.router_problem is not None:
         problem = observed.router_problem

@@ -74,6 +74,17 @@ def test_one_that_serves() -> None:
     assert is_settled(observed())
 
 
+def test_no_plan_no_route() -> None:
+    """The router runs for others; it knows no model that has no plan."""
+    blocked = observed(deployment=None, decision=Decision(plan=BLOCKED, pools=(), spare=False))
+    status, conditions = told(blocked)
+    assert "endpoint" not in status
+    assert (conditions["Routed"]["status"], conditions["Routed"]["reason"]) == ("False", "NothingFits")
+    refused = observed(deployment=None, problem=Terminal(Reason.NAME_CONFLICT, "Service chat exists"))
+    status, conditions = told(refused)
+    assert (conditions["Routed"]["status"], conditions["Routed"]["reason"]) == ("False", "NameConflict")
+
+
 CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "loading": ({"deployment": deployment(ready=0)}, "Starting", "Starting", "Reconciling"),
     "rolling": ({"deployment": deployment(ready=1, updated=0)}, "Updating", "RollingOut", "Reconciling"),
