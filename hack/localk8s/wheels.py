@@ -87,7 +87,7 @@ def install_project(source: Path, target: Path, *, log: str) -> None:
     copy = target.with_name(target.name + "-source")
     # setuptools writes build/ and *.egg-info beside the sources, and would take stale files from there.
     ignored = shutil.ignore_patterns(".git", ".venv", "build", "*.egg-info", "__pycache__", ".*_cache", "node_modules")
-    shutil.copytree(source, copy, ignore=ignored, symlinks=True)
+    shutil.copytree(source, copy, ignore=ignored)
     run([python(), "-m", "pip", "wheel", "--no-deps", *isolation, "-w", wheels, copy], log=log)
     flags: list[str | Path] = ["--no-deps", "--no-index", "--no-compile", "--target", target]
     run([python(), "-m", "pip", "install", *flags, *sorted(wheels.glob("*.whl"))], log=log)

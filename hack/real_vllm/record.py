@@ -1,6 +1,6 @@
 """Run the failing starts with the real engine and keep what it logs: fixtures for telling failures apart.
 
-PYTHONPATH=hack python3 -m real_vllm record tests/unit/reconcile/data/engine-logs [NAME…]
+PYTHONPATH=hack python3 -m real_vllm record tests/standin/engine_standin/data/engine-logs [NAME…]
 """
 
 import datetime

@@ -1,6 +1,6 @@
 """The engine's own last words → what went wrong and what to do. Pure.
 
-Patterns are matched against recorded logs of vLLM (`tests/unit/reconcile/data/engine-logs`, each with its source).
+Patterns are matched against recorded logs of vLLM (`engine-logs`, each with its source).
 The first cause that matches wins, so those that name an input come before those that name a symptom of it.
 """
 

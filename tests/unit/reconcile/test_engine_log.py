@@ -6,7 +6,7 @@ import pytest
 from gemma_operator.api.conditions import Reason
 from gemma_operator.reconcile.engine_log import explain_log
 
-LOGS = Path(__file__).parent / "data" / "engine-logs"
+LOGS = Path(__file__).parents[2] / "standin" / "engine_standin" / "data" / "engine-logs"
 EXPECTED = {
     "architecture-unknown": (Reason.ENGINE_BROKEN, "Gemma9ForCausalLM"),
     "auto-tool-without-parser": (Reason.BAD_FLAGS, "--enable-auto-tool-choice requires --tool-call-parser"),
