@@ -39,6 +39,7 @@ def values_schema() -> Schema:
                 "nameOverride": _STRING,
                 "fullnameOverride": _STRING,
                 "commonLabels": _STRINGS,
+                "replicas": {"type": "integer", "minimum": 0, "maximum": 5},
                 "crds": _object({"enabled": _BOOLEAN, "keep": _BOOLEAN, "annotations": _STRINGS}),
                 "image": _object(
                     {
@@ -83,6 +84,7 @@ def values_schema() -> Schema:
                     }
                 ),
                 "resources": _FREE,
+                "podDisruptionBudget": _object({"enabled": _BOOLEAN}),
                 "podSecurityContext": _FREE,
                 "securityContext": _FREE,
                 "priorityClassName": _STRING,

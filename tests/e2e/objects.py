@@ -47,6 +47,12 @@ def engine_pods(kubectl: Kubectl, namespace: str, name: str) -> list[Object]:
     return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
 
+def leader(kubectl: Kubectl) -> Object:
+    """The pod of the operator that works; raises KeyError while none does."""
+    name = kubectl.get("lease", "gemma-operator", namespace="gemma-system")["spec"]["holderIdentity"]
+    return {pod["metadata"]["name"]: pod for pod in kubectl.find("pods", namespace="gemma-system")}[name]
+
+
 def left_over(kubectl: Kubectl, namespace: str) -> list[str]:
     """Everything in a namespace that Kubernetes itself does not put there."""
     return [

@@ -25,7 +25,7 @@ STREAMS, TOKENS = 40, 36
 def no_operator(kubectl: Kubectl) -> Iterator[None]:
     """Nobody corrects the routes and the number of replicas meanwhile."""
     yield
-    kubectl("scale", "deployment", "-n", SYSTEM, "-l", OPERATOR, "--replicas=1")
+    kubectl("scale", "deployment", "-n", SYSTEM, "-l", OPERATOR, "--replicas=2")
     kubectl("rollout", "status", "deployment", "-n", SYSTEM, "-l", OPERATOR, "--timeout=120s", timeout=130)
 
 

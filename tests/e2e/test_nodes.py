@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from tests.e2e.conftest import OPERATOR, SYSTEM
 from tests.e2e.load import load
 from tests.e2e.loaded import deploy
 from tests.e2e.nodes import (
@@ -19,7 +18,7 @@ from tests.e2e.nodes import (
     replicas_watched,
     router_on,
 )
-from tests.e2e.objects import engine_pods, until_ready
+from tests.e2e.objects import engine_pods, leader, until_ready
 from tests.kubectl import Kubectl, conditions, eventually
 
 pytestmark = pytest.mark.long
@@ -52,14 +51,13 @@ def test_a_drain_cuts_nothing_and_is_replaced_once(kubectl: Kubectl, namespace: 
 
 
 def workers(kubectl: Kubectl, namespace: str) -> tuple[str, str]:
-    """The worker with the operator and the other one; a replica and a router pod of the namespace are on both."""
+    """The worker with the operator that works, and the other one; on both are a replica and a router pod."""
     deploy(kubectl, namespace, scaling={"min": 2, "max": 3})
     nodes = engine_nodes(kubectl, namespace, "chat")
     assert len(set(nodes)) == 2, nodes
     for node in nodes:
         router_on(kubectl, namespace, node)
-    operators = kubectl.find("pods", namespace=SYSTEM, selector=OPERATOR)
-    [with_it] = [pod["spec"]["nodeName"] for pod in operators if not pod["metadata"].get("deletionTimestamp")]
+    with_it = eventually(lambda: leader(kubectl), seconds=60, what="an operator works")["spec"]["nodeName"]
     return with_it, next(node for node in nodes if node != with_it)
 
 

@@ -107,10 +107,10 @@ def test_the_operator_restarts_while_requests_wait_for_a_sleeper(kubectl: Kubect
         with router_client(kubectl, namespace) as client, ThreadPoolExecutor(2) as pool:
             answers = [pool.submit(ask, client, "night") for _ in range(2)]
             assert not any(answer.done() for answer in answers)
-            kubectl("scale", "deployment/gemma-operator", "-n", "gemma-system", "--replicas=1")
+            kubectl("scale", "deployment/gemma-operator", "-n", "gemma-system", "--replicas=2")
             assert all(answer.result(timeout=240) for answer in answers)
     finally:
-        kubectl("scale", "deployment/gemma-operator", "-n", "gemma-system", "--replicas=1")
+        kubectl("scale", "deployment/gemma-operator", "-n", "gemma-system", "--replicas=2")
 
 
 def test_a_change_that_never_becomes_ready_is_taken_back(kubectl: Kubectl, namespace: str) -> None:

@@ -1,8 +1,14 @@
 """What tests wait for and look at."""
 
+import time
+
+from localk8s.controlplane import ControlPlane
+
+from tests.integration.audit import AuditLog
 from tests.kubectl import Kubectl, Object, conditions, eventually
 
 OWNED = "deployments,services,configmaps,secrets,poddisruptionbudgets,networkpolicies,serviceaccounts,rolebindings"
+OPERATOR_AGENT = "gemma-operator/"
 
 
 def ready(kubectl: Kubectl, name: str, namespace: str, *, seconds: float = 60) -> Object:
@@ -24,3 +30,18 @@ def owned_names(kubectl: Kubectl, namespace: str) -> set[str]:
         for obj in kubectl.find(OWNED, namespace=namespace)
         if obj["metadata"]["name"] not in ("default", "kube-root-ca.crt")
     }
+
+
+def settled(control_plane: ControlPlane, *, beats: float) -> None:
+    """Wait until the operator has written nothing for longer than its slowest beat, in seconds, takes."""
+    log = AuditLog(control_plane.audit_log, agent=OPERATOR_AGENT)
+    last = time.monotonic()
+
+    def silence() -> float:
+        nonlocal last
+        if log.writes():
+            log.restart()
+            last = time.monotonic()
+        return time.monotonic() - last
+
+    eventually(silence, until=lambda seconds: seconds > beats, seconds=120, what="the operator is done")

@@ -32,13 +32,27 @@ class Operator:
     """One operator process; use it as a context manager."""
 
     def __init__(
-        self, *, kubeconfig: Path, folder: Path, config: dict[str, Any] | None = None, clock: Path | None = None
+        self,
+        *,
+        kubeconfig: Path,
+        folder: Path,
+        config: dict[str, Any] | None = None,
+        clock: Path | None = None,
+        lease: str | None = None,
+        pod: str = "",
+        own_namespace: str = "gemma-system",
     ) -> None:
-        """`clock`: a file with the seconds by which its wall clock is wrong."""
+        """`clock`: a file with the seconds by which its wall clock is wrong.
+
+        `lease`: of its own namespace; it works only while it holds it, as `pod`.
+        """
         self._kubeconfig = kubeconfig
         self._folder = folder
         self._clock = clock
         self._port = free_port()
+        self._lease = lease
+        self._pod = pod
+        self._own_namespace = own_namespace
         self._process: subprocess.Popen[bytes] | None = None
         self._config = folder / f"config-{self._port}.yaml"
         self._config.write_text(yaml.safe_dump(config or {}))
@@ -61,11 +75,13 @@ class Operator:
                 [
                     *(sys.executable, "-m", module, "--config", str(self._config)),
                     *("--host", "127.0.0.1", "--port", str(self._port)),
+                    *(("--lease", self._lease) if self._lease else ()),
                 ],
                 env={
                     **os.environ,
                     "KUBECONFIG": str(self._kubeconfig),
-                    "POD_NAMESPACE": "gemma-system",
+                    "POD_NAMESPACE": self._own_namespace,
+                    "POD_NAME": self._pod,
                     "CLOCK_FILE": str(self._clock or ""),
                 },
                 cwd=ROOT,

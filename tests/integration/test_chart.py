@@ -63,10 +63,35 @@ def test_every_pod_meets_pod_security_restricted(variant):
         assert container["resources"]["limits"]["memory"]
 
 
-def test_one_operator_works_at_a_time():
-    [deployment] = of_kind(render(), "Deployment")
-    assert deployment["spec"]["replicas"] == 1
-    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+def test_two_operators_on_two_nodes_share_one_lease():
+    objects = render()
+    [deployment] = of_kind(objects, "Deployment")
+    spec = deployment["spec"]
+    assert spec["replicas"] == 2
+    template = spec["template"]["spec"]
+    assert "--lease=gemma-operator" in template["containers"][0]["args"]
+    [term] = template["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert term["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
+    assert term["podAffinityTerm"]["labelSelector"]["matchLabels"] == spec["selector"]["matchLabels"]
+    [budget] = of_kind(objects, "PodDisruptionBudget")
+    assert budget["spec"] == {"maxUnavailable": 1, "selector": spec["selector"]}
+    role = named(objects, "Role", "gemma-operator")
+    assert role["rules"] == [
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+        {
+            "apiGroups": ["coordination.k8s.io"],
+            "resources": ["leases"],
+            "resourceNames": ["gemma-operator"],
+            "verbs": ["get", "update"],
+        },
+    ]
+
+
+def test_a_given_affinity_is_the_only_one():
+    affinity: dict[str, object] = {
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
+    }
+    assert pod_template(render({"affinity": affinity}))["spec"]["affinity"] == affinity
 
 
 def test_the_operator_may_do_what_it_does_and_no_more():

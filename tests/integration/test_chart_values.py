@@ -62,7 +62,7 @@ def test_the_pod_gets_what_is_given(everything):
     [container] = pod["containers"]
     assert given["extraVolumeMounts"][0] in container["volumeMounts"]
     assert container["resources"] == given["resources"]
-    assert container["args"][1:] == given["extraArgs"]
+    assert container["args"][2:] == given["extraArgs"]
     account = named(everything, "ServiceAccount", "gemma")
     assert account["metadata"]["annotations"] == given["serviceAccount"]["annotations"]
     assert pod["serviceAccountName"] == "gemma"
@@ -146,6 +146,7 @@ class TestNetworkPolicy:
         ),
         ({"extraArgs": ["--config=/x"]}, "write it into the value `config`"),
         ({"extraArgs": ["--port=1"]}, "metrics.service.port"),
+        ({"extraArgs": ["--lease=x"]}, "names the Lease itself"),
         ({"extraVolumes": [{"name": "tmp"}]}, "give it another name"),
     ],
 )

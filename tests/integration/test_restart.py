@@ -3,7 +3,6 @@
 Each test starts its own operator, and no other one runs meanwhile.
 """
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,9 @@ from localk8s.controlplane import ControlPlane
 
 from tests.integration import fleet
 from tests.integration.audit import AuditLog
-from tests.integration.observing import owned_names, ready
+from tests.integration.observing import OPERATOR_AGENT, owned_names, ready, settled
 from tests.integration.operator_process import Operator
 from tests.kubectl import Kubectl, eventually, gemma
-
-AGENT = "gemma-operator/"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +34,7 @@ def test_a_restart_on_a_converged_cluster_writes_nothing(
         for name in names:
             ready(kubectl, name, namespace)
         settled(control_plane, beats=1.5 * config["resyncSeconds"])
-    log = AuditLog(control_plane.audit_log, agent=AGENT)
+    log = AuditLog(control_plane.audit_log, agent=OPERATOR_AGENT)
     with Operator(kubeconfig=control_plane.kubeconfig, folder=tmp_path, config=config) as again:
         eventually(
             lambda: again.metric("gemma_operator_reconcile_total"),
@@ -48,21 +45,6 @@ def test_a_restart_on_a_converged_cluster_writes_nothing(
         )
     assert log.reads() > 0, "the audit log sees this operator"
     assert not log.writes()
-
-
-def settled(control_plane: ControlPlane, *, beats: float) -> None:
-    """Wait until the operator has written nothing for longer than its slowest beat, in seconds, takes."""
-    log = AuditLog(control_plane.audit_log, agent=AGENT)
-    last = time.monotonic()
-
-    def silence() -> float:
-        nonlocal last
-        if log.writes():
-            log.restart()
-            last = time.monotonic()
-        return time.monotonic() - last
-
-    eventually(silence, until=lambda seconds: seconds > beats, seconds=120, what="the operator is done")
 
 
 def test_a_kill_in_the_middle_converges(

@@ -8,7 +8,7 @@ import urllib.request
 
 URL = os.environ["OPERATOR_URL"]
 SECONDS = float(os.environ.get("TEST_SECONDS", "60"))
-COUNT = "gemma_operator_deployments"
+COUNT = 'gemma_operator_cache_objects{kind="GemmaDeployment"}'
 # The operator is reached directly, whatever proxy the pod is told of.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -113,6 +113,13 @@ class Client:
             if error.status != 404:
                 raise
 
+    async def replace(self, resource: Resource, body: Object) -> Object:
+        """Write a whole object as it was read and changed; raises `ApiError` 409 when somebody wrote meanwhile."""
+        metadata = body["metadata"]
+        path = resource.path(namespace=metadata.get("namespace"), name=metadata["name"])
+        query = {"fieldManager": names.MANAGER}
+        return await self._json("PUT", path, resource=resource, body=body, query=query)
+
     async def delete(self, resource: Resource, *, name: str, namespace: str, uid: str) -> None:
         """Delete the object of that uid, in the background; one that is gone already is no error."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}

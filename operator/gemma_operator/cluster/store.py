@@ -47,6 +47,7 @@ class Store:
         self._deleted: OrderedDict[str, None] = OrderedDict()
         self.revision = 0
         """Grows with every change."""
+        telemetry.CACHE_OBJECTS.labels(kind=resource.kind).set(0)
 
     def __len__(self) -> int:
         return len(self._objects)

@@ -19,6 +19,7 @@ RECONCILE_SECONDS = Histogram(
 ACTIVE_WORKERS = Gauge("gemma_operator_active_workers", "Workers that reconcile right now.", ["queue"])
 PLANS = Counter("gemma_operator_plans_total", "Plans made, by outcome.", ["outcome"])
 PLAN_SECONDS = Histogram("gemma_operator_plan_duration_seconds", "Seconds of one planning run.", buckets=_SECONDS)
+LEADER = Gauge("gemma_operator_leader", "1 for the operator that works; the others stand by.")
 LOOP_LAG = Gauge("gemma_operator_event_loop_lag_seconds", "How late the event loop last was.")
 WATCH_EVENTS = Counter("gemma_operator_watch_events_total", "Watch events received.", ["kind"])
 LAST_EVENT = Gauge("gemma_operator_watch_last_event_timestamp_seconds", "When the last event of a kind came.", ["kind"])

@@ -1,6 +1,6 @@
 """Metrics of each GemmaDeployment, made from its status when somebody asks: no series outlives its object."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -11,8 +11,10 @@ from gemma_operator.cluster.resources import Object
 class FleetCollector(Collector):
     """Phase, replicas and price of every GemmaDeployment of a cache."""
 
-    def __init__(self, deployments: Iterable[Object]) -> None:
+    def __init__(self, deployments: Iterable[Object], *, leads: Callable[[], bool]) -> None:
+        """`leads`: whether this process works; of several operators only that one tells of the fleet."""
         self._deployments = deployments
+        self._leads = leads
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """The families without samples."""
@@ -21,7 +23,7 @@ class FleetCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The families with a sample per GemmaDeployment."""
         phases, replicas, prices = _families()
-        for obj in self._deployments:
+        for obj in self._deployments if self._leads() else ():
             key = [obj["metadata"]["namespace"], obj["metadata"]["name"]]
             status = obj.get("status") or {}
             phases.add_metric([*key, status.get("phase") or "Pending", status.get("reason") or ""], 1)

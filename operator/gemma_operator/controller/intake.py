@@ -26,6 +26,8 @@ class Intake:
         self._world = world
         self._deployments = deployments
         self._routers = routers
+        self.queues = False
+        """Whether keys are queued: not while another operator works, since nobody would take them out."""
 
     def take(self, resource: Resource, obj: Object, gone: bool) -> None:
         """Put an event into its cache and the keys it concerns into the queues."""
@@ -44,7 +46,7 @@ class Intake:
     def announce(self, resource: Resource, *, before: Object | None, after: Object | None) -> None:
         """Queue what a changed object concerns."""
         known = after or before
-        if known is None:
+        if known is None or not self.queues:
             return
         if resource is GEMMA_DEPLOYMENTS:
             self._gemma_deployment(before=before, after=after)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +16,10 @@ from gemma_operator.api.errors import ConfigurationError, OperatorError, Transie
 from gemma_operator.catalog.load import load_catalog
 from gemma_operator.cluster import log, telemetry
 from gemma_operator.cluster.client import connect
+from gemma_operator.cluster.lease import LeaseLock
 from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS
 from gemma_operator.controller.fleet_metrics import FleetCollector
+from gemma_operator.controller.leadership import Leadership
 from gemma_operator.controller.manager import Manager
 from gemma_operator.controller.server import serve
 from gemma_operator.controller.settings import load_config
@@ -32,15 +35,23 @@ def own_namespace() -> str:
     return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "default"
 
 
-async def run(*, config_file: Path | None, host: str, port: int) -> None:
-    """Run the operator until it is told to stop."""
+async def run(*, config_file: Path | None, host: str, port: int, lease: str | None) -> None:
+    """Run the operator until it is told to stop; of several with the same `lease` one works."""
     config = load_config(config_file)
     catalog = load_catalog(config.accelerators)
     # Finds provisionable nodes of unknown accelerators now, and not with the first plan.
     build_inventory(nodes=(), pods=(), catalog=catalog, config=config)
     client = await connect()
-    manager = Manager(client=client, config=config, catalog=catalog, namespace=own_namespace(), code=files())
-    telemetry.REGISTRY.register(FleetCollector(manager.world.stores[GEMMA_DEPLOYMENTS]))
+    namespace = own_namespace()
+    leadership = None
+    if lease:
+        identity = os.environ.get("POD_NAME") or socket.gethostname()
+        leadership = Leadership(LeaseLock(client, name=lease, namespace=namespace, identity=identity))
+    manager = Manager(
+        client=client, config=config, catalog=catalog, namespace=namespace, code=files(), leadership=leadership
+    )
+    fleet = FleetCollector(manager.world.stores[GEMMA_DEPLOYMENTS], leads=lambda: manager.leads)
+    telemetry.REGISTRY.register(fleet)
     server = await serve(host=host, port=port, healthy=manager.unhealthy, ready=manager.unready)
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(manager.run())
@@ -73,12 +84,15 @@ def _main(
     config: Annotated[Path | None, typer.Option(help="The operator's configuration file.")] = None,
     host: Annotated[str, typer.Option(help="Address of /healthz, /readyz and /metrics.")] = "0.0.0.0",
     port: Annotated[int, typer.Option(help="Port of /healthz, /readyz and /metrics.")] = 8080,
+    lease: Annotated[
+        str | None, typer.Option(help="Lease of the own namespace whose holder works; without it this process does.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Run the gemma4-stack operator."""
     log.configure(level=log_level.upper())
     try:
-        asyncio.run(run(config_file=config, host=host, port=port))
+        asyncio.run(run(config_file=config, host=host, port=port, lease=lease))
     except ConfigurationError as error:
         logging.getLogger("gemma").critical("configuration: %s", error)
         sys.exit(2)

@@ -21,6 +21,7 @@ from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, NODES, OWNED, PO
 from gemma_operator.cluster.store import Key, Store, key_of
 from gemma_operator.controller import scaling, watches
 from gemma_operator.controller.intake import ROUTER_DELAY_SECONDS, Intake
+from gemma_operator.controller.leadership import Leadership
 from gemma_operator.controller.queue import WorkQueue
 from gemma_operator.controller.workers import work
 from gemma_operator.inventory.trim import trim_node, trim_pod, trim_quota
@@ -72,9 +73,18 @@ class Manager:
     """Runs the operator until it is cancelled or a watch dies."""
 
     def __init__(
-        self, *, client: Client, config: OperatorConfig, catalog: Catalog, namespace: str, code: dict[str, str]
+        self,
+        *,
+        client: Client,
+        config: OperatorConfig,
+        catalog: Catalog,
+        namespace: str,
+        code: dict[str, str],
+        leadership: Leadership | None = None,
     ) -> None:
+        """`leadership`: how this process and others agree on who works; without it this one does."""
         self._client = client
+        self._leadership = leadership
         self._config = config
         self.world = World(
             client=client,
@@ -89,10 +99,12 @@ class Manager:
         self.routers: WorkQueue[Key] = WorkQueue("routers")
         self._intake = Intake(self.world, deployments=self.deployments, routers=self.routers)
         self._synced = False
+        self.leads = False
+        """Whether this is the process that works."""
         self._beat = time.monotonic()
 
     async def run(self) -> None:
-        """Watch, synchronise, then work."""
+        """Watch, synchronise, wait for the Lease, then work."""
         watching = asyncio.create_task(self._watch(), name="watches")
         tasks = [
             watching,
@@ -101,22 +113,44 @@ class Manager:
         ]
         try:
             await self._synchronise()
-            for index in range(self._config.workers):
-                job = work(self.deployments, self._reconcile_deployment, kind=names.KIND)
-                tasks.append(asyncio.create_task(job, name=f"deployment-worker-{index}"))
-            job = work(self.routers, partial(reconcile_router, self.world), kind="Router")
-            tasks.append(asyncio.create_task(job, name="router-worker"))
             tasks.append(asyncio.create_task(self._resync(), name="resync"))
-            scaler = scaling.run(self.world, self.deployments, every=self._config.scrape_seconds)
-            tasks.append(asyncio.create_task(scaler, name="scaler"))
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-                raise Transient(f"task {task.get_name()} ended")
+            if self._leadership is not None:
+                tasks.append(asyncio.create_task(self._leadership.run(), name="lease"))
+                won = asyncio.create_task(self._leadership.won(), name="lease won")
+                await self._first_of([*tasks, won])
+                # What a watch missed while this one stood by must not be worked on.
+                await self._relist()
+            tasks += self._work()
+            await self._first_of(tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if self._leadership is not None:
+                await self._leadership.release()
+
+    def _work(self) -> list[asyncio.Task[None]]:
+        """Queue everything and start whoever takes it from the queues."""
+        self.leads = True
+        self._intake.queues = True
+        for obj in self.world.stores[GEMMA_DEPLOYMENTS]:
+            self._intake.announce(GEMMA_DEPLOYMENTS, before=None, after=obj)
+        jobs = {
+            f"deployment-worker-{index}": work(self.deployments, self._reconcile_deployment, kind=names.KIND)
+            for index in range(self._config.workers)
+        }
+        jobs["router-worker"] = work(self.routers, partial(reconcile_router, self.world), kind="Router")
+        jobs["scaler"] = scaling.run(self.world, self.deployments, every=self._config.scrape_seconds)
+        return [asyncio.create_task(job, name=name) for name, job in jobs.items()]
+
+    @staticmethod
+    async def _first_of(tasks: list[asyncio.Task[None]]) -> None:
+        """Wait for the end of a task: only `lease won` may end."""
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+            if task.get_name() != "lease won":
+                raise Transient(f"task {task.get_name()} ended")
 
     async def _reconcile_deployment(self, key: Key) -> Outcome:
         try:
@@ -157,8 +191,6 @@ class Manager:
                 delay = min(30.0, 0.5 * 2.0 ** min(attempt, 10))
                 logger().warning("first lists failed, again in %.1f s: %s", delay, error)
                 await asyncio.sleep(delay)
-        for obj in self.world.stores[GEMMA_DEPLOYMENTS]:
-            self.deployments.add(key_of(obj))
         self._synced = True
         logger().info("caches are filled: %d GemmaDeployments", len(self.world.stores[GEMMA_DEPLOYMENTS]))
 
@@ -176,7 +208,7 @@ class Manager:
             await asyncio.sleep(self._config.resync_seconds)
             with contextlib.suppress(Transient):
                 await self._relist()
-            for obj in self.world.stores[GEMMA_DEPLOYMENTS]:
+            for obj in self.world.stores[GEMMA_DEPLOYMENTS] if self.leads else ():
                 self.deployments.add_after(key_of(obj), 0)
 
     async def _heartbeat(self) -> None:
@@ -185,6 +217,8 @@ class Manager:
             await asyncio.sleep(_BEAT_SECONDS)
             self._beat = time.monotonic()
             telemetry.LOOP_LAG.set(max(0.0, self._beat - before - _BEAT_SECONDS))
+            if not self.leads:
+                continue
             phases = Counter(obj.get("status", {}).get("phase", "") for obj in self.world.stores[GEMMA_DEPLOYMENTS])
             for phase in Phase:
                 telemetry.DEPLOYMENTS.labels(phase=phase.value).set(phases[phase.value])

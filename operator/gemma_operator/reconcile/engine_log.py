@@ -1,6 +1,6 @@
 """The engine's own last words → what went wrong and what to do. Pure.
 
-Patterns are matched against recorded logs of vLLM (`engine-logs`, each with its source).
+Patterns are matched against logs of vLLM, each with its source (tests/standin/engine_standin/data/engine-logs).
 The first cause that matches wins, so those that name an input come before those that name a symptom of it.
 """
 

@@ -12,7 +12,7 @@ NEW = {"metadata": {"namespace": "a", "name": "new"}}
 
 def test_each_deployment_has_its_phase_its_replicas_and_its_price():
     registry = CollectorRegistry()
-    registry.register(FleetCollector([CHAT, NEW]))
+    registry.register(FleetCollector([CHAT, NEW], leads=lambda: True))
 
     def value(metric: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"gemma_operator_deployment_{metric}", labels)
@@ -30,7 +30,13 @@ def test_each_deployment_has_its_phase_its_replicas_and_its_price():
 def test_nothing_is_left_of_one_that_is_gone():
     deployments = [CHAT]
     registry = CollectorRegistry()
-    registry.register(FleetCollector(deployments))
+    registry.register(FleetCollector(deployments, leads=lambda: True))
     assert b'name="chat"' in generate_latest(registry)
     deployments.clear()
+    assert b'name="chat"' not in generate_latest(registry)
+
+
+def test_one_that_stands_by_tells_nothing_of_the_fleet():
+    registry = CollectorRegistry()
+    registry.register(FleetCollector([CHAT], leads=lambda: False))
     assert b'name="chat"' not in generate_latest(registry)

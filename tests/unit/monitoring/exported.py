@@ -28,7 +28,7 @@ Exported = dict[str, frozenset[str]]
 def operator() -> Exported:
     """Series of the operator."""
     own = [value for value in vars(telemetry).values() if isinstance(value, MetricWrapperBase)]
-    return _of_objects(own) | _of_families(FleetCollector([DEPLOYMENT]).collect())
+    return _of_objects(own) | _of_families(FleetCollector([DEPLOYMENT], leads=lambda: True).collect())
 
 
 def router() -> Exported:
