@@ -17,7 +17,7 @@ from bench.report import Finding
 from tests.integration import fleet
 from tests.integration.audit import AuditLog
 from tests.integration.operator_process import Operator
-from tests.kubectl import Kubectl, eventually, gemma
+from tests.kubectl import Kubectl, conditions, eventually, gemma
 
 ROOT = Path(__file__).parents[1]
 DEPLOYMENTS, NAMESPACES, WORKERS = 200, 20, 8
@@ -31,14 +31,19 @@ def run(folder: Path) -> list[Finding]:
     with ControlPlane("bench", directory=folder / "controlplane") as plane:
         kubectl = Kubectl(binary=binaries.path("kubectl"), kubeconfig=plane.kubeconfig)
         kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        kubectl("wait", "--for=condition=Established", "crd/gemmadeployments.gemma4stack.dev", "--timeout=60s")
+        eventually(
+            lambda: conditions(kubectl.get("crd", "gemmadeployments.gemma4stack.dev"))["Established"]["status"],
+            until=lambda status: status == "True",
+            seconds=60,
+            what="the API server serves GemmaDeployments",
+        )
         nodes = [fleet.l4(f"l4-{index:03d}", count=8, cpu="256") for index in range(DEPLOYMENTS // 8 + 1)]
         kubectl.apply(*nodes, *(fleet.plain(f"cpu-{index}", cpu="256") for index in range(4)))
         return asyncio.run(_measure(plane, kubectl, folder))
 
 
 async def _measure(plane: ControlPlane, kubectl: Kubectl, folder: Path) -> list[Finding]:
-    client = await connect(kubeconfig=str(plane.kubeconfig))
+    client = await connect(kubeconfig=str(plane.kubeconfig), agent="bench")
     try:
         crs = [_cr(index, prefix="fleet") for index in range(DEPLOYMENTS)]
         _namespaces(kubectl, prefix="fleet")

@@ -15,7 +15,7 @@ CAPACITY_DELAY_SECONDS = 0.5
 """Events that change capacity come in bursts; planning waits for the end of one."""
 
 
-ROUTER_DELAY_SECONDS = 0.3
+ROUTER_DELAY_SECONDS = 1.0
 """GemmaDeployments come in bursts too, and each changes the same routes."""
 
 

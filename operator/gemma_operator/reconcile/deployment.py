@@ -41,6 +41,7 @@ async def reconcile_deployment(world: World, key: Key) -> Outcome:
         world.promises.pop(key, None)
         world.planned.pop(key, None)
         world.rendered.pop(key, None)
+        world.manifests.pop(key, None)
         world.scalers.pop(key, None)
         telemetry.forget_requests(*key)
         world.blocked.discard(key)
@@ -143,23 +144,14 @@ def _manifests(world: World, observed: Observed, decision: Decision, *, last_goo
     """What should exist: fresh renderings, with the kept manifest where a pool's inputs did not change."""
     obj, spec, live = observed.obj, observed.spec, observed.deployment
     assert spec is not None
-    strategy = _strategy(spec, spare=decision.spare)
     metadata = obj["metadata"]
     kept = ((live or {}).get("metadata", {}).get("annotations") or {}).get(names.APPLIED_ANNOTATION)
     good = rollback.good_annotation(live)
-    basis = (metadata["uid"], metadata.get("generation"), decision, strategy, kept, good, last_good)
-    if (known := world.rendered.get(key_of(obj))) is not None and known[0] == basis:
+    basis = (metadata["uid"], metadata.get("generation"), decision, kept, good, last_good)
+    if (known := world.manifests.get(key_of(obj))) is not None and known[0] == basis:
         return known[1]
     manifests = []
-    for manifest in render_engine(
-        deployment=identity(obj),
-        spec=spec,
-        pools=decision.pools,
-        config=world.config,
-        strategy=strategy,
-        operator_namespace=world.operator_namespace,
-        measured_start=measured_start(obj),
-    ):
+    for manifest in _rendered(world, observed, decision):
         if manifest["kind"] == "Deployment":
             pool = decision.pools[int(manifest["metadata"]["labels"][names.POOL_LABEL])]
             same = live is not None and key_of(live) == key_of(manifest)
@@ -171,8 +163,29 @@ def _manifests(world: World, observed: Observed, decision: Decision, *, last_goo
             else:
                 manifest = with_plan(manifest, spec=spec, pool=pool, plan=decision.plan, good=good)
         manifests.append(manifest)
-    world.rendered[key_of(obj)] = (basis, manifests)
+    world.manifests[key_of(obj)] = (basis, manifests)
     return manifests
+
+
+def _rendered(world: World, observed: Observed, decision: Decision) -> list[Object]:
+    """Fresh renderings; the same ones again while neither spec nor plan changes, since they cost most."""
+    obj, spec = observed.obj, observed.spec
+    assert spec is not None
+    strategy = _strategy(spec, spare=decision.spare)
+    basis = (obj["metadata"]["uid"], obj["metadata"].get("generation"), decision.pools, strategy)
+    if (known := world.rendered.get(key_of(obj))) is not None and known[0] == basis:
+        return known[1]
+    made = render_engine(
+        deployment=identity(obj),
+        spec=spec,
+        pools=decision.pools,
+        config=world.config,
+        strategy=strategy,
+        operator_namespace=world.operator_namespace,
+        measured_start=measured_start(obj),
+    )
+    world.rendered[key_of(obj)] = (basis, made)
+    return made
 
 
 def _strategy(spec: GemmaDeploymentSpec, *, spare: bool) -> Strategy:
