@@ -22,6 +22,7 @@ from gemma_operator.api.crd import crd
 from gemma_operator.api.reference import reference
 from gemma_operator.catalog.hardware_table import hardware_table
 from gemma_operator.catalog.load import load_catalog
+from release.version import chart_file
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART_CRD_HEAD = """{{- if .Values.crds.enabled }}
@@ -75,10 +76,12 @@ def chart_crd_file() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "crds/gemmadeployments.yaml": crd_file,
     "charts/gemma4-stack/templates/crds/gemmadeployments.yaml": chart_crd_file,
+    "charts/gemma4-stack/Chart.yaml": lambda: chart_file(ROOT / "charts" / "gemma4-stack"),
     "charts/gemma4-stack/values.schema.json": lambda: json_text(values_schema()),
     "charts/gemma4-stack/README.md": lambda: readme(ROOT / "charts" / "gemma4-stack"),
     "charts/gemma4-stack/files/dashboards/fleet.json": dashboards.fleet,
     "charts/gemma4-stack/files/dashboards/deployment.json": dashboards.deployment,
+    "charts/gemma4-models/Chart.yaml": lambda: chart_file(ROOT / "charts" / "gemma4-models"),
     "charts/gemma4-models/values.schema.json": lambda: json_text(modelschema.values_schema()),
     "charts/gemma4-models/README.md": lambda: readme(ROOT / "charts" / "gemma4-models"),
     "docs/hardware.md": lambda: hardware_table(load_catalog()),

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from gemma_operator.api.config import OperatorConfig
 from gemma_operator.api.spec import GemmaDeploymentSpec
+from gemma_operator.cli.images import OPERATOR_IMAGE
 from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, NODES, OWNED, QUOTAS
 from kubernetes_validate.utils import all_versions
 
@@ -176,7 +177,7 @@ def test_a_changed_configuration_restarts_the_operator():
 
 
 def test_images_can_be_pinned_and_mirrored():
-    assert _image(render()) == "ghcr.io/gemma4-stack/gemma-operator:0.1.0"
+    assert _image(render()) == OPERATOR_IMAGE
     mirrored = "registry.example.com/mirror/gemma4-stack/gemma-operator@sha256:" + "0" * 64
     assert _image(render(VARIANTS["airgapped"])) == mirrored
     assert _image(render(VARIANTS["local"])) == "local/gemma-operator:dev"

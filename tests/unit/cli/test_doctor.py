@@ -14,6 +14,7 @@ from gemma_operator.catalog.load import load_catalog
 from gemma_operator.cli import session
 from gemma_operator.cli.checkup import checkup
 from gemma_operator.cli.findings import Check, Result
+from gemma_operator.cli.images import OPERATOR_IMAGE
 from gemma_operator.cli.surroundings import Surroundings
 from gemma_operator.cluster.resources import Resource
 
@@ -23,7 +24,7 @@ from tests.unit.inventory.builders import Object, node, pod, pool_deployment, qu
 CATALOG = load_catalog()
 
 
-def installed(*, ready: int = 1, image: str = "ghcr.io/gemma4-stack/gemma-operator:0.1.0") -> Object:
+def installed(*, ready: int = 1, image: str = OPERATOR_IMAGE) -> Object:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
