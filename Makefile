@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 LOCAL := $(PYTHON) hack/local
 CLUSTER ?= gemma-dev
 PYTEST := $(BIN)/python -m pytest
+SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
-.PHONY: help demo test check verify unit integration e2e load test-full bench table real-vllm cluster images manifests lock venv clean
+.PHONY: help demo test check verify unit integration e2e load test-full bench table real-vllm cluster images docs manifests lock venv clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -18,11 +19,12 @@ demo: venv ## A GemmaDeployment answered in a local cluster
 
 test: check verify unit integration e2e ## check, verify, unit, integration, e2e; without what make load holds
 
-check: venv ## ruff, mypy, import contracts
+check: venv ## ruff, mypy, import contracts, the documentation site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(SITE) build --strict --quiet
 
 verify: venv ## Generated files (CRD, chart copy, API reference, hardware table) are up to date
 	$(BIN)/python hack/generate.py --check
@@ -63,6 +65,9 @@ cluster: venv ## A local cluster to keep: chart installed, ready for a GemmaDepl
 images: ## Build the images of operator, stand-in and router
 	$(LOCAL) engine
 	$(LOCAL) images
+
+docs: venv ## Serve the documentation site on http://127.0.0.1:8000, rebuilt at each change
+	$(SITE) serve --strict
 
 manifests: venv ## Write every generated file
 	$(BIN)/python hack/generate.py
