@@ -84,6 +84,12 @@ def install(name: str, *, operator_image: str, routers: int) -> None:
         cluster.kubectl(name, "rollout", "status", f"deployment/{OPERATOR}", "-n", NAMESPACE, "--timeout=180s")
 
 
+def helm(name: str, *words: str, log: str) -> None:
+    """Helm for the release in cluster `name`."""
+    place: list[str | Path] = ["--kubeconfig", paths.kubeconfig(name), "--namespace", NAMESPACE]
+    run([binaries.path("helm"), *words, *place], log=log)
+
+
 def kubectl_command(name: str) -> list[str]:
     """The words of kubectl for cluster `name`, to be continued."""
     return [str(binaries.path("kubectl")), "--kubeconfig", str(paths.kubeconfig(name))]

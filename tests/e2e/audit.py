@@ -40,6 +40,10 @@ class AuditLog:
                 found.setdefault(entry["objectRef"]["resource"], datetime.fromisoformat(entry["stageTimestamp"]))
         return found
 
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Every answered request of the log."""
+        return self._entries(0)
+
     def _entries(self, since: int) -> Iterator[dict[str, Any]]:
         with self.path.open("rb") as log:
             log.seek(since)

@@ -28,6 +28,7 @@ RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test waits for its cluster, which takes minutes where everything is built."""
     ours = [item for item in items if "tests/e2e" in item.path.as_posix()]
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
     first = {bool(item.get_closest_marker("long")): item for item in reversed(ours)}
     for item in ours:
         item.add_marker(pytest.mark.timeout(3600 if item in first.values() else 900, func_only=False))

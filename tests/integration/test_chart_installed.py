@@ -67,7 +67,8 @@ def test_from_the_first_installation_to_the_last_removal(
     run(control_plane, "uninstall", "gemma", "--namespace", restricted)
     left = kubectl.find("deployments,services,configmaps,serviceaccounts", namespace=restricted)
     assert not [obj for obj in left if obj["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == "gemma"]
-    assert kubectl("get", "clusterroles", "-l", "app.kubernetes.io/instance=gemma", "-o", "name") == ""
+    roles = kubectl("get", "clusterroles", "-l", "app.kubernetes.io/instance=gemma", "-o", "name").split()
+    assert roles == ["clusterrole.rbac.authorization.k8s.io/gemma-router"], "routers that are kept need it"
     assert conditions(kubectl.get("crd", CRD))["Established"]["status"] == "True"
     assert kubectl.get("gdep", "kept", namespace=restricted)["spec"]["model"] == "e2b"
 
