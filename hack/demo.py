@@ -96,7 +96,7 @@ The engine in this cluster is a stand-in that makes its answers up; the rest is 
   kubectl get gdep -o wide                        what runs
   kubectl get gdep chat -o yaml                   the plan with every number, and what was rejected
   kubectl edit gdep chat                          e.g. spec.context: 32768, or spec.model: 12b
-  kubectl apply -f examples/two-behind-one-router.yaml
+  kubectl apply -f examples/model-e4b.yaml
   kubectl gemma plan -f examples/budget.yaml      what would be chosen (.venv/bin on PATH)
   python3 hack/local cluster down --name {name}   remove it all
 """)

@@ -98,6 +98,15 @@ def conditions(obj: Object) -> dict[str, Object]:
     return {condition["type"]: condition for condition in obj.get("status", {}).get("conditions") or ()}
 
 
+def includes(stored: object, written: object) -> bool:
+    """Whether everything that was written is stored; the API server adds fields with defaults."""
+    if isinstance(written, dict):
+        return isinstance(stored, dict) and all(includes(stored.get(key), value) for key, value in written.items())
+    if isinstance(written, list):
+        return isinstance(stored, list) and len(stored) == len(written) and all(map(includes, stored, written))
+    return stored == written
+
+
 def eventually(probe: Callable[[], T], *, until: Callable[[T], object] = bool, seconds: float, what: str) -> T:
     """The first value of `probe` that satisfies `until`; fails with the last value or error after the deadline."""
     deadline = time.monotonic() + seconds

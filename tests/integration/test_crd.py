@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.kubectl import Kubectl, Object, gemma
+from tests.kubectl import Kubectl, Object, gemma, includes
 from tests.unit.api.cases import BAD, BAD_OBJECTS, GOOD, Bad
 
 pytestmark = pytest.mark.timeout(240)
@@ -27,7 +27,7 @@ def test_bad_objects_are_answered_with_the_remedy(kubectl: Kubectl, _name: str, 
 def test_good_specs_are_stored_as_written(kubectl: Kubectl, namespace: str, spec: Object) -> None:
     kubectl.apply(gemma("chat", spec), namespace=namespace)
     stored = kubectl.get("gdep", "chat", namespace=namespace)["spec"]
-    assert _includes(stored, spec), stored
+    assert includes(stored, spec), stored
 
 
 def test_defaults_are_filled_in_even_without_a_spec(kubectl: Kubectl, namespace: str) -> None:
@@ -124,11 +124,3 @@ def test_spec_writes_leave_status_alone_and_the_other_way_round(kubectl: Kubectl
 def _patch_status(kubectl: Kubectl, namespace: str, status: Object) -> None:
     body = json.dumps({"status": status})
     kubectl("patch", "gdep", "chat", "-n", namespace, "--subresource=status", "--type=merge", "-p", body)
-
-
-def _includes(stored: object, written: object) -> bool:
-    if isinstance(written, dict):
-        return isinstance(stored, dict) and all(_includes(stored.get(key), value) for key, value in written.items())
-    if isinstance(written, list):
-        return isinstance(stored, list) and len(stored) == len(written) and all(map(_includes, stored, written))
-    return stored == written
