@@ -17,11 +17,13 @@ import yaml
 from chartreadme import readme
 from chartschema import values_schema
 from clireference import cli_reference
+from conditionsreference import conditions_reference
 from configreference import configuration_reference
 from gemma_operator.api.crd import crd
 from gemma_operator.api.reference import reference
 from gemma_operator.catalog.hardware_table import hardware_table
 from gemma_operator.catalog.load import load_catalog
+from metricsreference import metrics_reference
 from release.version import chart_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,7 +89,9 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/hardware.md": lambda: hardware_table(load_catalog()),
     "docs/reference/api.md": reference,
     "docs/reference/cli.md": cli_reference,
+    "docs/reference/conditions.md": conditions_reference,
     "docs/reference/configuration.md": configuration_reference,
+    "docs/reference/metrics.md": metrics_reference,
 }
 """Every generated file and what makes its text."""
 

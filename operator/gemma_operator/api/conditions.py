@@ -125,3 +125,12 @@ MESSAGES: Final[dict[Reason, str]] = {
     "spec, then it is tried again",
 }
 """Reasons of engine pods carry the text that `reconcile.diagnosis` found, so they have no template here."""
+
+TOLD: Final = (ConditionType.PLANNED, ConditionType.ROUTED, ConditionType.READY)
+"""Conditions whose transitions become events; the others repeat them."""
+
+PASSING: Final = frozenset({Reason.STARTING, Reason.ROLLING_OUT, Reason.ROUTER_STARTING})
+"""States on the way: nothing is wrong, and it goes on by itself."""
+
+SCALED: Final = "Scaled"
+"""Reason of the event that tells each change of the number of replicas."""

@@ -1,10 +1,10 @@
-"""The API reference as Markdown, made from the CRD and the meanings of conditions and reasons."""
+"""The API reference as Markdown, made from the CRD."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from gemma_operator.api import meanings, names
+from gemma_operator.api import names
 from gemma_operator.api.crd import COLUMNS, schema
 
 _HEAD = f"""# API reference: `{names.API_VERSION}`, `{names.KIND}`
@@ -32,13 +32,8 @@ def reference() -> str:
         "\n".join(_rules()),
         "\n## Status\n",
         "\n".join(_table("status", properties["status"], defaults=False)),
-        "\n## Conditions\n",
-        "| type | meaning |\n| --- | --- |",
-        "\n".join(f"| `{kind}` | {meaning} |" for kind, meaning in meanings.CONDITIONS.items()),
-        "\n`kubectl wait --for=condition=Ready gdep/NAME` works, and so does every tool that reads kstatus.\n",
-        "## Reasons\n",
-        "\n".join(_reasons()),
-        "\n## Columns of `kubectl get gdep`\n",
+        "\nConditions, their reasons and events: [a page of their own](conditions.md).\n",
+        "## Columns of `kubectl get gdep`\n",
         "| column | shown | field | meaning |\n| --- | --- | --- | --- |",
         "\n".join(
             f"| {name.upper()} | {'with `-o wide`' if priority else 'always'} | `{path}` | {meaning} |"
@@ -106,14 +101,6 @@ def _nodes(path: str, node: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any
         yield from _nodes(f"{path}.{name}", value)
     if "items" in node:
         yield from _nodes(f"{path}[]", node["items"])
-
-
-def _reasons() -> Iterator[str]:
-    yield "| reason | from | meaning |"
-    yield "| --- | --- | --- |"
-    for group, reasons in meanings.REASONS.items():
-        for reason, meaning in reasons.items():
-            yield f"| `{reason}` | {group.lower()} | {meaning} |"
 
 
 def _escaped(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from gemma_operator.api import names
-from gemma_operator.api.conditions import ConditionType, Reason
+from gemma_operator.api.conditions import PASSING, ConditionType, Reason
 from gemma_operator.api.status import Condition, GemmaDeploymentStatus, Phase
 from gemma_operator.cli.failure import CliError, fields
 from gemma_operator.reconcile.diagnosis import container_status
@@ -25,8 +25,6 @@ _FALSE_IS_WRONG: Final = (
 )
 _CHOSEN: Final = frozenset({Reason.ROUTER_DISABLED, Reason.FIXED_REPLICAS, Reason.EXTERNAL, Reason.PAUSED})
 """False because somebody wants it so."""
-_PASSING: Final = frozenset({Reason.STARTING, Reason.ROLLING_OUT, Reason.ROUTER_STARTING})
-"""Over soon, without anybody doing anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +116,7 @@ def _findings(obj: Object, status: GemmaDeploymentStatus) -> Iterable[Finding]:
             conditions=tuple(each.type for each in same),
             reason=same[0].reason,
             message=message,
-            passing=all(each.reason in _PASSING for each in same),
+            passing=all(each.reason in PASSING for each in same),
         )
         for message, same in by_message.items()
     ]

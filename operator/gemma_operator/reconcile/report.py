@@ -1,20 +1,13 @@
 """Write status where it changed, then tell transitions as events."""
 
 from gemma_operator.api import names
-from gemma_operator.api.conditions import ConditionType, Reason
+from gemma_operator.api.conditions import PASSING, TOLD
 from gemma_operator.api.errors import ApiError
 from gemma_operator.cluster.log import logger
 from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, Object
 from gemma_operator.reconcile import status
 from gemma_operator.reconcile.observed import Observed
 from gemma_operator.reconcile.world import World
-
-_TOLD = (ConditionType.PLANNED, ConditionType.ROUTED, ConditionType.READY)
-"""Conditions whose transitions become events; the others repeat them."""
-
-
-_PASSING = (Reason.STARTING, Reason.ROLLING_OUT, Reason.ROUTER_STARTING)
-"""States on the way: no event for the first, since the plan's event says already that it begins."""
 
 
 async def report(world: World, observed: Observed) -> None:
@@ -47,17 +40,17 @@ def _tell(world: World, obj: Object, *, before: Object, after: Object) -> None:
     told: set[tuple[str, str]] = set()
     for condition in after["conditions"]:
         old = known.get(condition["type"], {})
-        if condition["type"] not in _TOLD:
+        if condition["type"] not in TOLD:
             continue
         if (old.get("status"), old.get("reason")) == (condition["status"], condition["reason"]):
             continue
-        if condition["reason"] in _PASSING and not old:
+        if condition["reason"] in PASSING and not old:  # the plan's event says already that it begins
             continue
         # What keeps it from being planned keeps it from being routed and ready: one event says so.
         if (what := (condition["reason"], condition["message"])) in told:
             continue
         told.add(what)
-        good = condition["status"] == "True" or condition["reason"] in _PASSING
+        good = condition["status"] == "True" or condition["reason"] in PASSING
         logger(obj).info("%s=%s %s: %s", *(condition[k] for k in ("type", "status", "reason", "message")))
         world.events.post(
             obj, reason=condition["reason"], message=condition["message"], type_="Normal" if good else "Warning"

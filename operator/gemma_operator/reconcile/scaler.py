@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from gemma_operator.api import names
+from gemma_operator.api.conditions import SCALED
 from gemma_operator.api.spec import GemmaDeploymentSpec, seconds
 from gemma_operator.cluster import telemetry
 from gemma_operator.cluster.log import logger
@@ -279,7 +280,7 @@ async def _take(
     telemetry.SCALINGS.labels(direction="up" if made.after > subject.replicas else "down").inc()
     scaler.decisions.appendleft((datetime.now(UTC).replace(microsecond=0), made))
     logger(subject.obj).info("%s", made.reason)
-    world.events.post(subject.obj, reason="Scaled", message=made.reason, type_="Normal")
+    world.events.post(subject.obj, reason=SCALED, message=made.reason, type_="Normal")
     if made.after < subject.replicas:
         await _prefer(world, subject, pods, samples, leaving=subject.replicas - made.after)
     return True
