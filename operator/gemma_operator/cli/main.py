@@ -14,6 +14,7 @@ from gemma_operator.cli.diff import differences, show_differences
 from gemma_operator.cli.diffing import to_json
 from gemma_operator.cli.doctor import doctor
 from gemma_operator.cli.explain import explain
+from gemma_operator.cli.export import export
 from gemma_operator.cli.failure import CliError, NothingFits
 from gemma_operator.cli.images import images
 from gemma_operator.cli.live import read_cluster
@@ -164,6 +165,7 @@ def accelerators(output: Output = Format.table, config: Config = None) -> None:
 app.command()(chat)
 app.command()(doctor)
 app.command()(explain)
+app.command()(export)
 app.command()(images)
 app.command()(simulate)
 app.command()(status)
