@@ -9,7 +9,7 @@ CLUSTER ?= gemma-dev
 PYTEST := $(BIN)/python -m pytest
 SITE := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 
-.PHONY: help demo test check verify unit integration e2e load test-full bench table real-vllm cluster images docs manifests lock venv clean
+.PHONY: help demo test check verify unit integration e2e load test-full bench table real-vllm cluster images docs release manifests lock venv clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ images: ## Build the images of operator, stand-in and router
 
 docs: venv ## Serve the documentation site on http://127.0.0.1:8000, rebuilt at each change
 	$(SITE) serve --strict
+
+release: venv ## Wheel, charts, images, SBOM and checksums of this version in dist/, checked
+	PYTHONPATH=hack $(BIN)/python -m release $(RELEASE)
 
 manifests: venv ## Write every generated file
 	$(BIN)/python hack/generate.py
