@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-OUTSIDE: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "charts/*/README.md", "examples/*")
+OUTSIDE: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "charts/*/README.md", "examples/*", "examples/*/*")
 """Files of the repository that the site shows at the same path, so that one link serves site and repository."""
 _LINK: Final = re.compile(r"\]\((?P<path>[^)#\s:]+)(?P<anchor>#[^)\s]*)?\)")
 _PARAGRAPH: Final = re.compile(r"<p>(.*?)</p>", flags=re.DOTALL)

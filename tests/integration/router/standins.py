@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,16 +47,23 @@ class StandIn:
 
 
 async def start(
-    name: str, deployment: str, directory: Path, *, max_num_seqs: int = 8, tokens_per_second: float = 200
+    name: str,
+    deployment: str,
+    directory: Path,
+    *,
+    max_num_seqs: int = 8,
+    tokens_per_second: float = 200,
+    flags: Sequence[str] = (),
 ) -> StandIn:
-    """Start one that serves `deployment`. Does not wait for it."""
+    """Start one that serves `deployment`, with more flags of vLLM. Does not wait for it."""
     port = free_port()
-    flags = [
+    everything = [
         f"--served-model-name={deployment}",
         "--max-model-len=8192",
         f"--max-num-seqs={max_num_seqs}",
         "--shutdown-timeout=60",
         f"--port={port}",
+        *flags,
     ]
     environment = {
         "PATH": os.environ["PATH"],
@@ -65,7 +73,7 @@ async def start(
     }
     with (directory / f"{name}.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "engine_standin", "serve", "google/gemma-4-E2B-it", *flags),
+            *(sys.executable, "-m", "engine_standin", "serve", "google/gemma-4-E2B-it", *everything),
             env=environment,
             stdout=log,
             stderr=log,
