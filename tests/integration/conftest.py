@@ -11,7 +11,15 @@ from localk8s.controlplane import ControlPlane
 
 from tests.kubectl import Kubectl, conditions, eventually
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each wait of a test has a deadline of its own and says what it waited for: this one is for what hangs."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(scope="session")
