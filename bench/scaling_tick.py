@@ -167,7 +167,7 @@ def _world() -> tuple[World, Pool]:
         config=OperatorConfig(),
         catalog=load_catalog(()),
         events=EventRecorder(client, instance="bench"),
-        stores=make_stores(),
+        stores=make_stores(OperatorConfig()),
         operator_namespace="gemma-system",
         router_code={},
     )

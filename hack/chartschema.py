@@ -16,6 +16,7 @@ _NAMED: Schema = {
     "type": "array",
     "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "minLength": 1}}},
 }
+_NAMESPACE: Schema = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "maxLength": 63}
 _PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 _DURATION: Schema = {"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"}
 
@@ -40,6 +41,7 @@ def values_schema() -> Schema:
                 "fullnameOverride": _STRING,
                 "commonLabels": _STRINGS,
                 "replicas": {"type": "integer", "minimum": 0, "maximum": 5},
+                "watchNamespaces": {"type": "array", "items": _NAMESPACE, "uniqueItems": True},
                 "crds": _object({"enabled": _BOOLEAN, "keep": _BOOLEAN, "annotations": _STRINGS}),
                 "image": _object(
                     {
@@ -53,7 +55,7 @@ def values_schema() -> Schema:
                 "imagePullSecrets": _pull_secrets(),
                 "config": {**inlined(_without_titles(OperatorConfig.model_json_schema())), "type": ["object", "null"]},
                 "serviceAccount": _object({"create": _BOOLEAN, "name": _STRING, "annotations": _STRINGS}),
-                "rbac": _object({"create": _BOOLEAN, "aggregateClusterRoles": _BOOLEAN}),
+                "rbac": _object({"create": _BOOLEAN, "nodes": _BOOLEAN, "aggregateClusterRoles": _BOOLEAN}),
                 "metrics": _object(
                     {
                         "service": _object(

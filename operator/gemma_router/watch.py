@@ -147,5 +147,5 @@ def backoff(failures: int) -> float:
 
 def _advice(code: int) -> str:
     if code in (401, 403):
-        return "; bind ClusterRole gemma-router to the router's ServiceAccount in this namespace"
+        return "; bind the role gemma-router of the chart to the router's ServiceAccount in this namespace"
     return ""

@@ -15,7 +15,6 @@ ROUTER = ":gemma-router"
 """End of the name of every router's user."""
 UNUSED = {
     "persistentvolumeclaims": "made only for spec.weights.cache with a size, which needs a storage class",
-    "nodes get": "read by list and watch; `get` is for a look at a single one by whoever debugs as the operator",
     "gemmadeployments/status get": "goes with patch, as the API server asks of some clients",
     "gemmadeployments/status update": "goes with patch, as the API server asks of some clients",
     "gemmadeployments/finalizers update": "asked by the admission plugin OwnerReferencesPermissionEnforcement alone",
@@ -53,6 +52,7 @@ def test_every_right_was_used_or_has_a_reason(kubectl: Kubectl, audit: AuditLog)
 def _granted(kubectl: Kubectl) -> Iterator[tuple[str, str]]:
     roles = [
         kubectl.get("clusterrole", "gemma-operator"),
+        kubectl.get("clusterrole", "gemma-system-gemma-operator-nodes"),
         kubectl.get("role", "gemma-operator", namespace="gemma-system"),
     ]
     for role in roles:

@@ -9,7 +9,7 @@ import yaml
 from gemma_operator.api.config import OperatorConfig
 from gemma_operator.api.spec import GemmaDeploymentSpec
 from gemma_operator.cli.images import OPERATOR_IMAGE
-from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, NODES, OWNED, QUOTAS
+from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, OWNED, QUOTAS
 from kubernetes_validate.utils import all_versions
 
 from tests import helm
@@ -96,12 +96,14 @@ def test_a_given_affinity_is_the_only_one():
 
 
 def test_the_operator_may_do_what_it_does_and_no_more():
-    role = named(render(), "ClusterRole", "gemma-operator")
+    role = named(objects := render(), "ClusterRole", "gemma-operator")
     granted = _verbs(role)
     for resource in OWNED:
         assert {"get", "list", "watch", "create", "patch", "delete"} <= granted[resource.group, resource.plural]
-    for resource in (GEMMA_DEPLOYMENTS, NODES, QUOTAS):
+    for resource in (GEMMA_DEPLOYMENTS, QUOTAS):
         assert granted[resource.group, resource.plural] == {"get", "list", "watch"}
+    nodes = _verbs(named(objects, "ClusterRole", "gemma-system-gemma-operator-nodes"))
+    assert nodes == {("", "nodes"): {"list", "watch"}, ("", "pods"): {"list", "watch"}}
     assert granted["", "pods"] == {"get", "list", "watch", "patch"}
     assert granted["", "secrets"] == {"create"}
     assert granted["", "pods/log"] == {"get"}
@@ -129,7 +131,7 @@ def test_the_router_only_reads():
 
 
 def test_the_role_of_routers_follows_the_configuration():
-    objects = render({"config": {"router": {"clusterRole": "other-router"}}})
+    objects = render({"config": {"router": {"role": "other-router"}}})
     assert named(objects, "ClusterRole", "other-router")
     [rule] = [r for r in named(objects, "ClusterRole", "gemma-operator")["rules"] if "bind" in r["verbs"]]
     assert rule["resourceNames"] == ["other-router"]
@@ -146,7 +148,11 @@ def test_users_of_the_cluster_reach_gemma_deployments():
         assert role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
         assert role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
     closed = of_kind(render({"rbac": {"aggregateClusterRoles": False}}), "ClusterRole")
-    assert [role["metadata"]["name"] for role in closed] == ["gemma-operator", "gemma-router"]
+    assert {role["metadata"]["name"] for role in closed} == {
+        "gemma-operator",
+        "gemma-system-gemma-operator-nodes",
+        "gemma-router",
+    }
 
 
 def test_the_crd_is_that_of_the_sources_and_is_kept():
@@ -165,7 +171,10 @@ def test_the_operator_reads_the_configuration_that_was_given(variant):
     objects = render(values)
     config = named(objects, "ConfigMap", "gemma-operator-config")["data"]["config.yaml"]
     registry = {"imageRegistry": values["global"]["imageRegistry"]} if "global" in values else {}
-    given = OperatorConfig.model_validate({**registry, **values.get("config", {})})
+    followed: Object = {"namespaces": values["watchNamespaces"]} if "watchNamespaces" in values else {}
+    if values.get("rbac", {}).get("nodes") is False:
+        followed["inventory"] = {"source": "static", **values["config"].get("inventory", {})}
+    given = OperatorConfig.model_validate({**registry, **values.get("config", {}), **followed})
     assert OperatorConfig.model_validate(yaml.safe_load(config)) == given
     [container] = pod_template(objects)["spec"]["containers"]
     assert "--config=/etc/gemma-operator/config.yaml" in container["args"]
@@ -193,6 +202,10 @@ def test_images_can_be_pinned_and_mirrored():
         ({"image": {"digest": "abc"}}, "digest"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"imageRegistry": "mirror.example"}, "imageRegistry"),
+        ({"watchNamespaces": ["team-*"]}, "watchNamespaces"),
+        ({"watchNamespaces": ["a", "a"]}, "watchNamespaces"),
+        ({"rbac": {"nodes": "no"}}, "nodes"),
+        ({"config": {"inventory": {"nodes": [{"accelerator": "l4", "gpusPerNode": 8, "nodes": 1}]}}}, "labels"),
         ({"global": {"imageRegistry": "https://mirror.example"}}, "imageRegistry"),
         ({"config": {"engine": {"proxy": {"https": "proxy.example"}}}}, "https"),
         ({"config": {"engine": {"caBundle": {}}}}, "configMap"),

@@ -75,6 +75,8 @@ def test_from_the_first_installation_to_the_last_removal(
     run(control_plane, "install", "gemma", STACK, "--namespace", restricted, values={})
     assert kubectl.get("gdep", "kept", namespace=restricted)["spec"]["model"] == "e2b"
     run(control_plane, "uninstall", "gemma", "--namespace", restricted)
+    # It belongs to this release for ever, and the other tests install theirs.
+    kubectl("delete", "clusterrole", "gemma-router")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+import yaml
+from gemma_operator.api.config import OperatorConfig
 
 from tests import helm
 from tests.helm import STACK, Object, named, of_kind, pod_template
@@ -131,6 +133,57 @@ class TestNetworkPolicy:
             assert {port["port"] for port in rule["ports"]} <= ports
 
 
+NODES: Object = {"accelerator": "l4", "gpusPerNode": 8, "nodes": 1, "labels": {"gpu": "l4"}}
+
+
+class TestNamespaces:
+    """`watchNamespaces`: what the operator may do ends there."""
+
+    def test_a_role_in_each_of_them_and_no_cluster_role_for_what_it_serves(self):
+        everywhere, some = render(), render({"watchNamespaces": ["team-a", "team-b"]})
+        roles = {role["metadata"]["name"]: role for role in of_kind(everywhere, "ClusterRole")}
+        kept = {role["metadata"]["name"] for role in of_kind(some, "ClusterRole")}
+        assert set(roles) - kept == {"gemma-operator", "gemma-router"}
+        for namespace in ("team-a", "team-b"):
+            here = [obj for obj in some if obj["metadata"].get("namespace") == namespace]
+            watched, router = named(here, "Role", "gemma-operator-watched"), named(here, "Role", "gemma-router")
+            assert router["rules"] == roles["gemma-router"]["rules"]
+            *served, bind = watched["rules"]
+            assert served == roles["gemma-operator"]["rules"][:-1]
+            assert (bind["resources"], bind["resourceNames"]) == (["roles"], ["gemma-router"])
+            [binding] = of_kind(here, "RoleBinding")
+            assert binding["roleRef"]["name"] == "gemma-operator-watched"
+            assert binding["subjects"] == [
+                {"kind": "ServiceAccount", "name": "gemma-operator", "namespace": "gemma-system"}
+            ]
+
+    def test_nothing_outside_of_namespaces_is_needed(self):
+        objects = render(VARIANTS["namespaced"])
+        assert {obj["metadata"].get("namespace") for obj in objects} == {"team-a", "team-b", "gemma-system"}
+
+    def test_the_lease_stays_where_the_operator_runs_when_it_serves_that_namespace_too(self):
+        objects = render({"watchNamespaces": ["gemma-system"]})
+        names = [(obj["kind"], obj["metadata"]["name"]) for obj in objects]
+        assert len(names) == len(set(names))
+        assert named(objects, "Role", "gemma-operator")["rules"][0]["resources"] == ["leases"]
+
+    def test_without_the_nodes_the_operator_is_told_so(self):
+        objects = render(VARIANTS["namespaced"])
+        config = yaml.safe_load(named(objects, "ConfigMap", "gemma-operator-config")["data"]["config.yaml"])
+        assert config["namespaces"] == ["team-a", "team-b"]
+        assert config["inventory"]["source"] == "static"
+        assert not OperatorConfig.model_validate(config).reads_nodes
+        assert "inventory" not in named(render(), "ConfigMap", "gemma-operator-config")["data"]["config.yaml"]
+
+    def test_monitors_look_there_alone(self):
+        monitors = of_kind(render(VARIANTS["monitoring"]), "PodMonitor")
+        selectors = [monitor["spec"].get("namespaceSelector") for monitor in monitors]
+        assert {"matchNames": ["team-a", "team-b"]} in selectors
+
+    def test_notes_name_one_of_them(self):
+        assert "kubectl apply --namespace team-a" in notes({"watchNamespaces": ["team-a"]})
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
@@ -144,6 +197,10 @@ class TestNetworkPolicy:
             {"crds": {"keep": False, "annotations": {"helm.sh/resource-policy": "keep"}}},
             "set crds.keep to true and remove the annotation",
         ),
+        ({"config": {"namespaces": ["a"]}}, "name the namespaces in watchNamespaces"),
+        ({"config": {"inventory": {"source": "static"}}}, "set rbac.nodes to false"),
+        ({"config": {"inventory": {"nodes": [NODES]}}}, "set rbac.nodes to false, or remove the list"),
+        ({"rbac": {"nodes": False}}, "describe them in config.inventory.nodes"),
         ({"extraArgs": ["--config=/x"]}, "write it into the value `config`"),
         ({"extraArgs": ["--port=1"]}, "metrics.service.port"),
         ({"extraArgs": ["--lease=x"]}, "names the Lease itself"),

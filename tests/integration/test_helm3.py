@@ -64,7 +64,7 @@ def test_a_release_is_installed_upgraded_and_handed_over(
     assert kubectl.get("crd", "gemmadeployments.gemma4stack.dev")
 
 
-def _by_name(objects: list[Object]) -> dict[tuple[str, str], Object]:
-    found = {(obj["kind"], obj["metadata"]["name"]): obj for obj in objects}
+def _by_name(objects: list[Object]) -> dict[tuple[str, str, str], Object]:
+    found = {(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): obj for obj in objects}
     assert len(found) == len(objects)
     return found

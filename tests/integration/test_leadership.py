@@ -102,6 +102,7 @@ def test_one_that_is_told_to_stop_gives_the_lease_back(candidate: Candidates, ku
     with candidate("first") as first:
         leads(first)
         first.stop()
+        assert "stopping: told to" in first.log(), "an orderly end is no failure"
     assert not lease(kubectl, namespace).get("holderIdentity")
     with candidate("second") as second:
         leads(second)

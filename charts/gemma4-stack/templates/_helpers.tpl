@@ -91,19 +91,25 @@ imagePullSecrets:
 {{- toYaml $constraints }}
 {{- end }}
 
-{{/* The operator's configuration file: what is given, and the registry that all charts share. */}}
+{{/* The operator's configuration file: what is given, the registry that all charts share, and what follows from its rights. */}}
 {{- define "gemma4-stack.config" -}}
 {{- $config := deepCopy (default dict .Values.config) }}
 {{- $registry := (.Values.global).imageRegistry }}
 {{- if and $registry (not $config.imageRegistry) }}
 {{- $_ := set $config "imageRegistry" $registry }}
 {{- end }}
+{{- with .Values.watchNamespaces }}
+{{- $_ := set $config "namespaces" . }}
+{{- end }}
+{{- if not .Values.rbac.nodes }}
+{{- $_ := set $config "inventory" (merge (dict "source" "static") (default dict $config.inventory)) }}
+{{- end }}
 {{- toYaml $config }}
 {{- end }}
 
 {{/* The namespaces with routers and engines, for monitors. */}}
 {{- define "gemma4-stack.watched" -}}
-{{- with (.Values.config).namespaces -}}
+{{- with .Values.watchNamespaces -}}
 matchNames:
   {{- toYaml . | nindent 2 }}
 {{- else -}}
@@ -112,5 +118,5 @@ any: true
 {{- end }}
 
 {{- define "gemma4-stack.routerRole" -}}
-{{- default "gemma-router" ((.Values.config).router).clusterRole }}
+{{- default "gemma-router" ((.Values.config).router).role }}
 {{- end }}

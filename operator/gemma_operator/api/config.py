@@ -3,14 +3,15 @@
 The CLI reads the same file, so that `kubectl gemma plan` decides as the operator does.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from gemma_operator.api.base import ApiModel
 from gemma_operator.api.mirror import REGISTRY, mirrored
 
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", max_length=20)]
+NamespaceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 
 
 class AcceleratorRow(ApiModel):
@@ -21,17 +22,44 @@ class AcceleratorRow(ApiModel):
     fields: dict[str, Any] = Field(default_factory=dict, description="Fields of the row, as in accelerators.yaml.")
 
 
-class Provisionable(ApiModel):
-    """Nodes that a node autoscaler would add."""
+class _Nodes(ApiModel):
+    """Nodes that are alike."""
 
     accelerator: str = Field(description="Row of the hardware table.")
     gpus_per_node: int = Field(ge=1, le=64, description="GPUs of one such node.")
-    nodes: int = Field(ge=0, le=10_000, description="How many such nodes may still be added.")
-    labels: dict[str, str] = Field(default_factory=dict, description="Labels that such a node will have.")
-    taints: list[dict[str, str]] = Field(default_factory=list, description="Taints that such a node will have.")
+    taints: list[dict[str, str]] = Field(default_factory=list, description="Taints of such a node.")
     cpu: Quantity = Field("32", description="Allocatable CPU of such a node.")
     memory: Quantity = Field("128Gi", description="Allocatable memory of such a node.")
     ephemeral_storage: Quantity = Field("500Gi", description="Allocatable ephemeral storage of such a node.")
+
+
+class Provisionable(_Nodes):
+    """Nodes that a node autoscaler would add."""
+
+    nodes: int = Field(ge=0, le=10_000, description="How many such nodes may still be added.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels that such a node will have.")
+
+
+class StaticNodes(_Nodes):
+    """Nodes that exist and that the operator may not read."""
+
+    nodes: int = Field(ge=1, le=1000, description="How many such nodes there are.")
+    labels: dict[str, str] = Field(
+        min_length=1, description="Labels by which pods find such a node, and no other node, as they stand on it."
+    )
+
+
+class InventorySettings(ApiModel):
+    """Where the operator knows nodes from."""
+
+    source: Literal["cluster", "static"] = Field(
+        "cluster",
+        description="`cluster`: nodes, and the pods of all namespaces, are read. `static`: neither is; nodes are those "
+        "that stand here, and what others than the watched namespaces run on them is not known.",
+    )
+    nodes: list[StaticNodes] = Field(
+        default_factory=list, description="With `static`: the nodes that GemmaDeployments may use."
+    )
 
 
 class Proxy(ApiModel):
@@ -110,7 +138,11 @@ class RouterSettings(ApiModel):
     image_pull_secrets: list[str] = Field(
         default_factory=list, description="Names of pull Secrets, in the namespace of the router."
     )
-    cluster_role: str = Field("gemma-router", description="ClusterRole that the operator binds for each router.")
+    role: str = Field(
+        "gemma-router",
+        description="Role that the operator binds for each router: a ClusterRole, or with `namespaces` a Role of that "
+        "name in each of them.",
+    )
     master_key_secret: str | None = Field(
         None, description="Existing Secret with `master-key` and `engine-key` instead of a generated one."
     )
@@ -137,9 +169,12 @@ class OperatorConfig(ApiModel):
     provisionable: list[Provisionable] = Field(
         default_factory=list, description="Nodes that a node autoscaler would add."
     )
+    inventory: InventorySettings = Field(
+        default_factory=InventorySettings, description="Where the operator knows nodes from."
+    )
     engine: EngineSettings = Field(default_factory=EngineSettings, description="Defaults for every engine pod.")
     router: RouterSettings = Field(default_factory=RouterSettings, description="How routers run.")
-    namespaces: list[str] = Field(default_factory=list, description="Namespaces to watch; empty: all.")
+    namespaces: list[NamespaceName] = Field(default_factory=list, description="Namespaces to watch; empty: all.")
     scaling_memory_seconds: int = Field(
         1800,
         ge=60,
@@ -155,6 +190,28 @@ class OperatorConfig(ApiModel):
     workers: int = Field(8, ge=1, le=64, description="GemmaDeployments reconciled at once.")
     resync_seconds: int = Field(300, ge=10, description="How often caches are compared with a list.")
     monitoring_namespace: str | None = Field(None, description="Namespace whose pods may scrape engine metrics.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        static, nodes = self.inventory.source == "static", self.inventory.nodes
+        if static and not nodes and not self.provisionable:
+            raise ValueError(
+                "inventory.source is static, and no node is known: describe them in inventory.nodes, or those that an "
+                "autoscaler would add in provisionable"
+            )
+        if nodes and not static:
+            raise ValueError(
+                "inventory.nodes is for inventory.source static; with cluster the operator reads the nodes itself: "
+                "remove the list, or set the source"
+            )
+        if len(set(self.namespaces)) != len(self.namespaces):
+            raise ValueError("namespaces names one of them twice: remove it")
+        return self
+
+    @property
+    def reads_nodes(self) -> bool:
+        """Whether nodes and the pods of all namespaces are read."""
+        return self.inventory.source == "cluster"
 
     @property
     def router_image(self) -> str:

@@ -29,9 +29,9 @@ _CHECKS: Final = (
 def checkup(seen: Surroundings, *, catalog: Catalog, config: OperatorConfig) -> list[Check]:
     """Every check, in the order in which a person would go through them."""
     inventory = None
-    if seen.nodes is not None:
+    if seen.nodes is not None or not config.reads_nodes:
         inventory = build_inventory(
-            nodes=seen.nodes, pods=seen.pods or (), quotas=seen.quotas or (), catalog=catalog, config=config
+            nodes=seen.nodes or (), pods=seen.pods or (), quotas=seen.quotas or (), catalog=catalog, config=config
         )
     case = Case(seen, catalog, config, inventory)
     return [check for each in _CHECKS for check in each(case)]

@@ -77,6 +77,12 @@ class Cluster:
         return {"apiVersion": "v1", "kind": "List", "config": dict(self.config or {}), "items": items}
 
 
+def reads_nodes(config: Mapping[str, Any] | None) -> bool:
+    """Whether an operator with that configuration, checked or not, reads the nodes of its cluster."""
+    inventory = (config or {}).get("inventory")
+    return not (isinstance(inventory, Mapping) and inventory.get("source") == "static")
+
+
 def read_cluster(*, kubeconfig: str | None, context: str | None) -> Cluster:
     """All that the planner reads, from the API server."""
     try:
@@ -90,15 +96,16 @@ async def _read(*, kubeconfig: str | None, context: str | None) -> Cluster:
     try:
         items: list[Object] = []
         notes: list[str] = []
+        config = await _configuration(client, notes=notes)
         for resource, labels in (
-            (NODES, ""),
+            *(((NODES, ""),) if reads_nodes(config) else ()),
             (PODS, ""),
             (QUOTAS, ""),
             (DEPLOYMENTS, names.POOL_LABEL),
             (GEMMA_DEPLOYMENTS, ""),
         ):
             items += await _list(client, resource, labels=labels, notes=notes)
-        return Cluster.of(items, config=await _configuration(client, notes=notes), notes=notes)
+        return Cluster.of(items, config=config, notes=notes)
     finally:
         await client.close()
 

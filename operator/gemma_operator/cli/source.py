@@ -17,7 +17,7 @@ from gemma_operator.catalog.load import load_catalog
 from gemma_operator.catalog.source import CatalogError
 from gemma_operator.catalog.types import Catalog
 from gemma_operator.cli.failure import CliError, fields
-from gemma_operator.cli.live import Cluster
+from gemma_operator.cli.live import Cluster, reads_nodes
 
 Object = dict[str, Any]
 
@@ -94,7 +94,7 @@ def read_dump(path: Path) -> Cluster:
     if not isinstance(data, Mapping) or not isinstance(data.get("items"), list):
         raise CliError(f"{path}: no list of objects: use `kubectl gemma dump` or `kubectl get nodes,pods -A -o json`")
     cluster = Cluster.of(data["items"], config=data.get("config"))
-    if not cluster.nodes:
+    if not cluster.nodes and reads_nodes(cluster.config):
         raise CliError(
             f"{path}: there is no Node in it: use `kubectl gemma dump` or `kubectl get nodes,pods -A -o json`"
         )

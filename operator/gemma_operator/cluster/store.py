@@ -37,8 +37,11 @@ class Store:
         trim: Callable[[Object], Object],
         selector: str = "",
         index: Callable[[Object], Iterable[Hashable]] = lambda obj: (),
+        namespaces: Iterable[str] = (),
     ) -> None:
+        """`namespaces`: those whose objects are kept here; none: the whole cluster's."""
         self.resource = resource
+        self.namespaces = tuple(namespaces)
         self.selector = selector
         self._trim = trim
         self._index_of = index
@@ -93,11 +96,10 @@ class Store:
         self._changed()
         return known
 
-    async def relist(self, client: Client, *, namespaces: Iterable[str] = ()) -> list[Object]:
+    async def relist(self, client: Client) -> list[Object]:
         """Compare with a list; the objects, old or new, that the cache had wrong."""
         wrong: list[Object] = []
-        scopes: list[str | None] = [*namespaces] if self.resource.namespaced else []
-        for namespace in scopes or [None]:
+        for namespace in self.namespaces or [None]:
             items, version = await client.list(self.resource, namespace=namespace, labels=self.selector)
             for item in items:
                 item.setdefault("apiVersion", self.resource.api_version)

@@ -83,6 +83,8 @@ class Intake:
 
     def _owner(self, obj: Object) -> None:
         namespace = key_of(obj)[0]
+        if namespace not in (self._world.config.namespaces or [namespace]):
+            return  # a pod that takes a GPU elsewhere; it may be another operator's
         labels = obj["metadata"].get("labels") or {}
         deployment, router = labels.get(names.DEPLOYMENT_LABEL), labels.get(names.ROUTER_LABEL)
         if deployment:

@@ -47,22 +47,31 @@ async def run(*, config_file: Path | None, host: str, port: int, lease: str | No
     if lease:
         identity = os.environ.get("POD_NAME") or socket.gethostname()
         leadership = Leadership(LeaseLock(client, name=lease, namespace=namespace, identity=identity))
-    manager = Manager(
-        client=client, config=config, catalog=catalog, namespace=namespace, code=files(), leadership=leadership
-    )
-    fleet = FleetCollector(manager.world.stores[GEMMA_DEPLOYMENTS], leads=lambda: manager.leads)
-    telemetry.REGISTRY.register(fleet)
-    server = await serve(host=host, port=port, healthy=manager.unhealthy, ready=manager.unready)
     loop = asyncio.get_running_loop()
-    task = asyncio.create_task(manager.run())
     told = asyncio.Event()
 
     def stop() -> None:
         told.set()
         task.cancel()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+    def heed_signals() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+
+    manager = Manager(
+        client=client,
+        config=config,
+        catalog=catalog,
+        namespace=namespace,
+        code=files(),
+        leadership=leadership,
+        watching=heed_signals,
+    )
+    fleet = FleetCollector(manager.world.stores[GEMMA_DEPLOYMENTS], leads=lambda: manager.leads)
+    telemetry.REGISTRY.register(fleet)
+    server = await serve(host=host, port=port, healthy=manager.unhealthy, ready=manager.unready)
+    task = asyncio.create_task(manager.run())
+    heed_signals()
     try:
         await task
     except asyncio.CancelledError:

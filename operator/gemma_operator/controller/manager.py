@@ -5,6 +5,7 @@ import contextlib
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import kopf
@@ -57,16 +58,26 @@ def trim_any_pod(pod: Object) -> Object:
     return {**small, "metadata": {**small["metadata"], **metadata}, "status": pod.get("status", {})}
 
 
-def make_stores() -> dict[Resource, Store]:
+def make_stores(config: OperatorConfig) -> dict[Resource, Store]:
     """The caches of everything that is planned from or owned."""
+    watched = config.namespaces
     stores = [
-        Store(GEMMA_DEPLOYMENTS, trim=trim, index=lambda obj: [obj["metadata"]["namespace"]]),
+        Store(GEMMA_DEPLOYMENTS, trim=trim, index=lambda obj: [obj["metadata"]["namespace"]], namespaces=watched),
         Store(NODES, trim=trim_node),
-        Store(PODS, trim=trim_any_pod, index=label_index),
-        Store(QUOTAS, trim=trim_quota),
-        *(Store(resource, trim=trim, selector=_OURS, index=label_index) for resource in OWNED),
+        # GPUs are taken by pods of any namespace.
+        Store(PODS, trim=trim_any_pod, index=label_index, namespaces=() if config.reads_nodes else watched),
+        Store(QUOTAS, trim=trim_quota, namespaces=watched),
+        *(Store(resource, trim=trim, selector=_OURS, index=label_index, namespaces=watched) for resource in OWNED),
     ]
     return {store.resource: store for store in stores}
+
+
+def by_scope(stores: Iterable[Store]) -> dict[tuple[str, ...], list[Store]]:
+    """Namespaces that are watched together (none: the whole cluster) → their caches."""
+    found: dict[tuple[str, ...], list[Store]] = {}
+    for store in stores:
+        found.setdefault(store.namespaces, []).append(store)
+    return found
 
 
 class Manager:
@@ -81,23 +92,32 @@ class Manager:
         namespace: str,
         code: dict[str, str],
         leadership: Leadership | None = None,
+        watching: Callable[[], None] = lambda: None,
     ) -> None:
-        """`leadership`: how this process and others agree on who works; without it this one does."""
+        """`leadership`: how this process and others agree on who works; without it this one does.
+
+        `watching` is called whenever kopf has begun to watch: it has taken the signals of the process then.
+        """
         self._client = client
         self._leadership = leadership
+        self._watching = watching
         self._config = config
         self.world = World(
             client=client,
             config=config,
             catalog=catalog,
             events=EventRecorder(client, instance=socket.gethostname()),
-            stores=make_stores(),
+            stores=make_stores(config),
             operator_namespace=namespace,
             router_code=code,
         )
         self.deployments: WorkQueue[Key] = WorkQueue("deployments")
         self.routers: WorkQueue[Key] = WorkQueue("routers")
-        self._intake = Intake(self.world, deployments=self.deployments, routers=self.routers)
+        self.filled = [
+            store for resource, store in self.world.stores.items() if resource is not NODES or config.reads_nodes
+        ]
+        """Caches that are filled from the cluster: what may not be read is not asked for."""
+        self.intake = Intake(self.world, deployments=self.deployments, routers=self.routers)
         self._synced = False
         self.leads = False
         """Whether this is the process that works."""
@@ -105,9 +125,13 @@ class Manager:
 
     async def run(self) -> None:
         """Watch, synchronise, wait for the Lease, then work."""
-        watching = asyncio.create_task(self._watch(), name="watches")
         tasks = [
-            watching,
+            *(
+                asyncio.create_task(
+                    self._watch(namespaces, stores), name=f"watches of {', '.join(namespaces) or 'all'}"
+                )
+                for namespaces, stores in by_scope(self.filled).items()
+            ),
             asyncio.create_task(self._heartbeat(), name="heartbeat"),
             asyncio.create_task(self.world.events.run(), name="events"),
         ]
@@ -119,7 +143,7 @@ class Manager:
                 won = asyncio.create_task(self._leadership.won(), name="lease won")
                 await self._first_of([*tasks, won])
                 # What a watch missed while this one stood by must not be worked on.
-                await self._relist()
+                await self.relist()
             tasks += self._work()
             await self._first_of(tasks)
         finally:
@@ -132,9 +156,9 @@ class Manager:
     def _work(self) -> list[asyncio.Task[None]]:
         """Queue everything and start whoever takes it from the queues."""
         self.leads = True
-        self._intake.queues = True
+        self.intake.queues = True
         for obj in self.world.stores[GEMMA_DEPLOYMENTS]:
-            self._intake.announce(GEMMA_DEPLOYMENTS, before=None, after=obj)
+            self.intake.announce(GEMMA_DEPLOYMENTS, before=None, after=obj)
         jobs = {
             f"deployment-worker-{index}": work(self.deployments, self._reconcile_deployment, kind=names.KIND)
             for index in range(self._config.workers)
@@ -171,21 +195,24 @@ class Manager:
         """Why the operator does not work yet, or nothing."""
         return "" if self._synced else "the caches are not filled yet"
 
-    async def _watch(self) -> None:
-        stores = list(self.world.stores.values())
-        await kopf.operator(
-            registry=watches.registry(stores, on_event=self._intake.take),
+    async def _watch(self, namespaces: Sequence[str], stores: list[Store]) -> None:
+        # kopf watches all kinds of one operator in the same namespaces.
+        others = asyncio.all_tasks()
+        watching = await kopf.spawn_tasks(
+            registry=watches.registry(stores, on_event=self.intake.take),
             settings=watches.settings(stores),
-            clusterwide=not self._config.namespaces,
-            namespaces=self._config.namespaces,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
             standalone=True,
         )
+        self._watching()
+        await kopf.run_tasks(watching, ignored=others)
 
     async def _synchronise(self) -> None:
         """Fill every cache from a list of our own: kopf does not say when its first list is done."""
         for attempt in range(1_000_000):
             try:
-                await self._relist()
+                await self.relist()
                 break
             except Transient as error:
                 delay = min(30.0, 0.5 * 2.0 ** min(attempt, 10))
@@ -194,11 +221,12 @@ class Manager:
         self._synced = True
         logger().info("caches are filled: %d GemmaDeployments", len(self.world.stores[GEMMA_DEPLOYMENTS]))
 
-    async def _relist(self) -> None:
-        for store in self.world.stores.values():
-            for obj in await store.relist(self._client, namespaces=self._config.namespaces):
+    async def relist(self) -> None:
+        """Compare every cache with a list of what it holds."""
+        for store in self.filled:
+            for obj in await store.relist(self._client):
                 known = store.get(key_of(obj))
-                self._intake.announce(store.resource, before=None if known else obj, after=known)
+                self.intake.announce(store.resource, before=None if known else obj, after=known)
                 if self._synced:
                     telemetry.CACHE_REPAIRS.labels(kind=store.resource.kind).inc()
 
@@ -207,7 +235,7 @@ class Manager:
         while True:
             await asyncio.sleep(self._config.resync_seconds)
             with contextlib.suppress(Transient):
-                await self._relist()
+                await self.relist()
             for obj in self.world.stores[GEMMA_DEPLOYMENTS] if self.leads else ():
                 self.deployments.add_after(key_of(obj), 0)
 

@@ -2,23 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gemma_operator.api.config import OperatorConfig
-from gemma_operator.api.errors import ConfigurationError
-from gemma_operator.catalog.identify import driver_major, identify, selector_terms
 from gemma_operator.catalog.types import Accelerator, Catalog
 from gemma_operator.inventory import parse
 from gemma_operator.inventory.ledger import Ledger
+from gemma_operator.inventory.nodes import node_of, provisionable_nodes, static_nodes
 from gemma_operator.inventory.quotas import charge
 from gemma_operator.inventory.types import (
     Amounts,
-    Carried,
     DeploymentKey,
     Inventory,
-    Node,
-    NodeFacts,
     Placement,
     PodFacts,
     Promise,
@@ -29,7 +25,6 @@ from gemma_operator.inventory.types import (
 Object = Mapping[str, Any]
 T = TypeVar("T")
 Counted = Mapping[tuple[str, str, int, str], int]
-_ARCHITECTURE = "kubernetes.io/arch"
 
 
 class FactsMemo:
@@ -66,6 +61,8 @@ class _Claim:
     podless: bool
     """No pod stands for it yet, so that no quota counts it."""
     signature: str = ""
+    bound: bool = False
+    """A pod that runs on a node that is not known by name."""
 
 
 @dataclass(slots=True)
@@ -91,10 +88,15 @@ class _Claims:
                 self.counted[key] = each.replicas
 
     def largest_first(self) -> list[_Claim]:
-        """The order in which claims are placed."""
+        """The order in which claims are placed: those that have their place already come first."""
         return sorted(
             self.claims,
-            key=lambda claim: (-sum(claim.requests.devices.values()), -claim.requests.memory, claim.name),
+            key=lambda claim: (
+                not claim.bound,
+                -sum(claim.requests.devices.values()),
+                -claim.requests.memory,
+                claim.name,
+            ),
         )
 
 
@@ -112,12 +114,18 @@ def build_inventory(
     """The inventory of a cluster, from whole or trimmed objects in any order.
 
     Deployments that are no pools are ignored. `promises` are pools that were chosen and whose Deployment may not be
-    seen yet. Raises `ConfigurationError` when the configuration names provisionable nodes of an unknown accelerator.
+    seen yet. With a static inventory `nodes` and pods outside of the watched namespaces are ignored, so that whoever
+    may read them plans as the operator does. Raises `ConfigurationError` when the configuration describes nodes of an
+    unknown accelerator.
     """
     memo = memo or FactsMemo()
-    known = [memo.get("Node", obj, lambda each: _node(parse.node_facts(each), catalog=catalog)) for obj in nodes]
+    if config.reads_nodes:
+        known = [memo.get("Node", obj, lambda each: node_of(parse.node_facts(each), catalog=catalog)) for obj in nodes]
+    else:
+        known = static_nodes(config, catalog=catalog)
+        pods = [obj for obj in pods if (space := obj["metadata"].get("namespace")) in (config.namespaces or [space])]
     known.sort(key=lambda node: node.name)
-    known += _provisionable(config, catalog=catalog)
+    known += provisionable_nodes(config, catalog=catalog)
     facts = [memo.get("Pod", obj, parse.pod_facts) for obj in pods]
     pools = [each for each in (memo.get("Deployment", obj, parse.deployment_promise) for obj in deployments) if each]
     limits = [each for each in (memo.get("Quota", obj, parse.quota) for obj in quotas) if each]
@@ -127,7 +135,8 @@ def build_inventory(
     claims = _Claims()
     devices = {carried.resource for node in known for carried in node.carries if carried.resource}
     quota_held: dict[DeploymentKey, Amounts] = {}
-    _count_pods(facts, ledger=ledger, claims=claims, devices=devices, quota_held=quota_held)
+    named = config.reads_nodes
+    _count_pods(facts, ledger=ledger, claims=claims, devices=devices, quota_held=quota_held, named=named)
     claims.add_promises([*pools, *promises])
     by_namespace: dict[str, list[Quota]] = defaultdict(list)
     for each in sorted(limits, key=lambda one: (one.namespace, one.name)):
@@ -152,54 +161,6 @@ def with_promises(inventory: Inventory, promises: Iterable[Promise]) -> Inventor
     )
 
 
-def _node(facts: NodeFacts, *, catalog: Catalog, provisionable: Accelerator | None = None, count: int = 1) -> Node:
-    if provisionable is not None:
-        carries = [_carried(provisionable, provisionable.resource, facts.labels)]
-    else:
-        carries = [
-            _carried(match.accelerator, match.resource, facts.labels)
-            for match in identify(labels=facts.labels, resources=sorted(facts.allocatable.devices), catalog=catalog)
-            if match.resource is not None
-        ]
-        cpu = catalog.accelerators.get("cpu")
-        if cpu is not None and facts.labels.get(_ARCHITECTURE, cpu.host_architecture) == cpu.host_architecture:
-            carries.append(Carried(accelerator=cpu, resource=None))
-    return Node(
-        name=facts.name,
-        labels=facts.labels,
-        taints=facts.taints,
-        unavailable="cordoned" if facts.cordoned else "" if facts.ready else "NotReady",
-        allocatable=facts.allocatable,
-        free=facts.allocatable,
-        held={},
-        carries=tuple(carries),
-        driver=driver_major(facts.labels),
-        provisionable=provisionable is not None,
-        count=count,
-    )
-
-
-def _carried(accelerator: Accelerator, resource: str | None, labels: Mapping[str, str]) -> Carried:
-    terms = selector_terms(accelerator=accelerator, labels=[labels])
-    return Carried(accelerator=accelerator, resource=resource, terms=terms)
-
-
-def _provisionable(config: OperatorConfig, *, catalog: Catalog) -> list[Node]:
-    found = []
-    for number, entry in enumerate(config.provisionable):
-        accelerator = catalog.accelerators.get(entry.accelerator)
-        if accelerator is None:
-            raise ConfigurationError(
-                f"configuration: provisionable[{number}].accelerator {entry.accelerator!r} is not in the hardware "
-                f"table: use a name that `kubectl gemma accelerators` lists, or add the row under accelerators"
-            )
-        if entry.nodes:
-            facts = parse.provisionable_facts(entry, accelerator=accelerator)
-            node = _node(facts, catalog=catalog, provisionable=accelerator, count=entry.nodes)
-            found.append(replace(node, name=f"provisionable-{number:03d}-{accelerator.name}#0"))
-    return found
-
-
 def _count_pods(
     pods: Iterable[PodFacts],
     *,
@@ -207,7 +168,9 @@ def _count_pods(
     claims: _Claims,
     devices: set[str],
     quota_held: dict[DeploymentKey, Amounts],
+    named: bool,
 ) -> None:
+    """`named`: nodes are known by their names, so that a bound pod counts where it runs."""
     counted: Counter[tuple[str, str, int, str]] = Counter()
     bound: dict[tuple[str, DeploymentKey | None, str], Sum] = defaultdict(Sum)
     for pod in pods:
@@ -220,12 +183,16 @@ def _count_pods(
             if not pod.terminating:
                 signature = parse.signature(pod.requests, pod.placement)
                 counted[(*owner, pod.pool, signature)] += 1
-        if pod.node:
+        if pod.node and named:
             bound[(pod.node, owner, signature)].add(pod.requests)
-        elif not pod.terminating and (owner is not None or not devices.isdisjoint(pod.requests.devices)):
-            name = (pod.namespace, pod.name)
-            claim = _Claim(pod.requests, pod.placement, owner, 1, name, podless=False, signature=signature)
-            claims.claims.append(claim)
+        elif owner is not None or not devices.isdisjoint(pod.requests.devices):
+            runs = bool(pod.node)
+            if runs or not pod.terminating:
+                name = (pod.namespace, pod.name)
+                claim = _Claim(
+                    pod.requests, pod.placement, owner, 1, name, podless=False, signature=signature, bound=runs
+                )
+                claims.claims.append(claim)
     for (node, owner, signature), total in bound.items():
         ledger.bind(node, total.amounts(), owner=owner, signature=signature)
     claims.counted.update(counted)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gemma_operator.api import names
-from gemma_operator.api.config import Provisionable
+from gemma_operator.api.config import Provisionable, StaticNodes
 from gemma_operator.catalog.types import Accelerator
 from gemma_operator.inventory.quantity import millis, whole
 from gemma_operator.inventory.requests import amounts, pod_requests
@@ -23,7 +23,6 @@ from gemma_operator.inventory.types import (
 _BLOCKING: Final = ("NoSchedule", "NoExecute")
 _CORDON: Final = "node.kubernetes.io/unschedulable"
 _TERMINAL: Final = ("Succeeded", "Failed")
-_NOWHERE: Final = Placement()
 _PODS_PER_NODE: Final = 110
 
 
@@ -58,10 +57,10 @@ def node_facts(obj: Mapping[str, Any]) -> NodeFacts:
     )
 
 
-def provisionable_facts(entry: Provisionable, *, accelerator: Accelerator) -> NodeFacts:
-    """A node of a kind that an autoscaler would add."""
+def configured_facts(entry: Provisionable | StaticNodes, *, accelerator: Accelerator, name: str) -> NodeFacts:
+    """A node of a kind that the configuration describes."""
     return NodeFacts(
-        name="",
+        name=name,
         labels=entry.labels,
         taints=_taints(entry.taints),
         ready=True,
@@ -104,7 +103,7 @@ def pod_facts(obj: Mapping[str, Any]) -> PodFacts:
         terminal=(obj.get("status") or {}).get("phase") in _TERMINAL,
         terminating=bool(metadata.get("deletionTimestamp")),
         requests=pod_requests(spec),
-        placement=placement(spec) if deployment or not node else _NOWHERE,
+        placement=placement(spec),
     )
 
 

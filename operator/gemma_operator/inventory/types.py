@@ -134,7 +134,7 @@ class NodeFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodFacts:
-    """A pod object, parsed. `placement` is kept for pods of ours and for pods without a node."""
+    """A pod object, parsed."""
 
     namespace: str
     name: str

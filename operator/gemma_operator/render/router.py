@@ -47,7 +47,8 @@ def render_router(
             "role-binding",
             **common,
             name=router,
-            cluster_role=config.router.cluster_role,
+            role_kind="Role" if config.namespaces else "ClusterRole",
+            role=config.router.role,
             service_account=router,
         ),
         render(

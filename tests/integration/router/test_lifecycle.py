@@ -33,7 +33,7 @@ async def test_from_a_start_without_permission_to_a_drained_end(own_world: World
     world.put_endpoints("life", engines[:1])
     granted, world.kube.token = world.kube.token, "somebody-else"
     await world.start(token=granted)
-    await eventually(lambda: "bind ClusterRole gemma-router" in world.log(), within=120, what="advice in the log")
+    await eventually(lambda: "bind the role gemma-router" in world.log(), within=120, what="advice in the log")
     with pytest.raises(aiohttp.ClientConnectionError):
         await world.http.get(world.url + proxy_config.READINESS_PATH)
     world.kube.token = granted

@@ -24,6 +24,20 @@ def test_json_is_what_the_issue_of_programs_needs(run, wanted, cluster):
     )
 
 
+def test_a_static_inventory_needs_no_node_of_the_cluster(run, wanted, tmp_path):
+    nodes = [{"accelerator": "h100", "gpusPerNode": 8, "nodes": 1, "labels": {"pool": "ours"}}]
+    config = {"inventory": {"source": "static", "nodes": nodes}}
+    dump = tmp_path / "dump.json"
+    dump.write_text(json.dumps({"kind": "List", "config": config, "items": [node("hidden", gpu="l4")]}))
+    result = run("plan", "-f", wanted(chat={"model": "31b"}), "--nodes", str(dump), "-o", "json")
+    assert result.exit_code == 0, result.output
+    (pool,) = json.loads(result.stdout)["plan"]["pools"]
+    expected = {"matchExpressions": [{"key": "pool", "operator": "In", "values": ["ours"]}]}
+    assert (pool["accelerator"], pool["nodeSelectorTerms"]) == ("h100", [expected])
+    dump.write_text(json.dumps({"kind": "List", "config": config, "items": []}))
+    assert run("plan", "-f", wanted(chat={"model": "31b"}), "--nodes", str(dump), "-o", "json").stdout == result.stdout
+
+
 def test_yaml_is_the_same(run, wanted, cluster):
     arguments = ("plan", "-f", wanted(chat={"model": "e2b"}), "--nodes", cluster())
     assert yaml.safe_load(run(*arguments, "-o", "yaml").stdout) == json.loads(run(*arguments, "-o", "json").stdout)

@@ -235,3 +235,65 @@ def test_more_replicas_of_the_same_shape_do_not_overlap():
         node("a", gpus=4), pods=[own, pod("other", on="a", gpus=1)], promises=[promise(gpus=2, replicas=2)]
     )
     assert free(inventory) == {"a": 1}
+
+
+class TestStaticInventory:
+    """Nodes that the configuration lists: pods stand on real ones, whose names nobody may read."""
+
+    CONFIG = OperatorConfig.model_validate(
+        {
+            "namespaces": ["default"],
+            "inventory": {
+                "source": "static",
+                "nodes": [
+                    {"accelerator": "l4", "gpusPerNode": 4, "nodes": 2, "labels": {"gpu": "l4"}},
+                    {"accelerator": "h100", "gpusPerNode": 8, "nodes": 1, "labels": {"gpu": "h100"}},
+                ],
+            },
+        }
+    )
+    L4 = term("gpu", "l4")
+
+    def free(self, *pods: Object, promises: tuple[Promise, ...] = (), owner: str = "nobody") -> list[int]:
+        made = inventory_of(node("real", gpus=64), pods=list(pods), promises=list(promises), config=self.CONFIG)
+        return [each.free_for(("default", owner)).devices[GPU] for each in made.nodes]
+
+    def test_what_the_cluster_has_is_not_looked_at(self):
+        made = inventory_of(node("real", gpus=64), config=self.CONFIG)
+        assert [each.name for each in made.nodes] == [
+            "inventory-000-l4-000",
+            "inventory-000-l4-001",
+            "inventory-001-h100-000",
+        ]
+        assert not any(each.provisionable for each in made.nodes)
+        assert [each.terms for each in made.nodes[0].carries if each.resource] == [(self.L4,)]
+
+    def test_pods_that_run_take_gpus_of_nodes_that_they_may_stand_on(self):
+        runs = pod("r0", on="somewhere", gpus=3, deployment="chat", affinity=affinity([self.L4]))
+        assert self.free(runs) == [1, 4, 8]
+        assert self.free(runs, owner="chat") == [4, 4, 8]
+        foreign = pod("train", on="elsewhere", gpus=8, nodeSelector={"gpu": "h100"})
+        assert self.free(runs, foreign) == [1, 4, 0]
+
+    def test_pods_that_leave_hold_their_gpus_until_they_are_gone(self):
+        assert self.free(pod("r0", on="x", gpus=4, terminating=True, nodeSelector={"gpu": "l4"})) == [0, 4, 8]
+        assert self.free(pod("r0", gpus=4, terminating=True, nodeSelector={"gpu": "l4"})) == [4, 4, 8]
+
+    def test_running_pods_have_their_place_before_waiting_ones(self):
+        small = pod("runs", on="x", gpus=1, nodeSelector={"gpu": "h100"})
+        large = pod("waits", gpus=8, nodeSelector={"gpu": "h100"})
+        assert self.free(small, large) == [4, 4, 7]
+
+    def test_pods_of_namespaces_that_are_not_watched_are_unknown(self):
+        assert self.free(pod("other", on="x", gpus=4, namespace="other")) == [4, 4, 8]
+
+    def test_a_promise_is_counted_until_its_pod_runs(self):
+        promised = promise(gpus=2, terms=(self.L4,))
+        runs = pod("r0", on="x", gpus=2, deployment="chat", affinity=affinity([self.L4]))
+        assert self.free(promises=(promised,)) == self.free(runs, promises=(promised,)) == [2, 4, 8]
+
+    def test_an_unknown_accelerator_is_named_with_its_place(self):
+        wrong = {"accelerator": "l5", "gpusPerNode": 1, "nodes": 1, "labels": {"gpu": "l5"}}
+        config = OperatorConfig.model_validate({"inventory": {"source": "static", "nodes": [wrong]}})
+        with pytest.raises(ConfigurationError, match=r"inventory\.nodes\[0\]\.accelerator 'l5'"):
+            inventory_of(config=config)

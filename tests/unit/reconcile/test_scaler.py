@@ -90,7 +90,7 @@ class Cluster:
             config=OperatorConfig(),
             catalog=CATALOG,
             events=EventRecorder(cast(Client, self.client), instance="test"),
-            stores=make_stores(),
+            stores=make_stores(OperatorConfig()),
             operator_namespace="gemma-system",
             router_code={},
         )

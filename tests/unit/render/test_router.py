@@ -76,12 +76,13 @@ def test_the_order_of_users_and_routes_does_not_matter() -> None:
     )
 
 
-def test_it_may_do_what_the_charts_role_says_and_no_role_is_created() -> None:
-    objects = router_objects(router={"clusterRole": "release-gemma-router"})
+@pytest.mark.parametrize(("namespaces", "kind"), [([], "ClusterRole"), (["team-a"], "Role")])
+def test_it_may_do_what_the_charts_role_says_and_no_role_is_created(namespaces: list[str], kind: str) -> None:
+    objects = router_objects(router={"role": "release-gemma-router"}, namespaces=namespaces)
     binding = of_kind(objects, "RoleBinding")
     assert binding["roleRef"] == {
         "apiGroup": "rbac.authorization.k8s.io",
-        "kind": "ClusterRole",
+        "kind": kind,
         "name": "release-gemma-router",
     }
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "gemma-router", "namespace": "team-a"}]
