@@ -114,17 +114,22 @@ def block_of(page: str, *, containing: str, language: str = "sh") -> Block:
 
 
 def sessions(block: Block) -> list[tuple[str, list[str]]]:
-    """Commands of a block with the output that it shows; a block in `sh` is one command and shows none."""
+    """Commands of a block with the output that it shows; a block in `sh` is one command and shows none.
+
+    In `console` a command begins with `$ ` and goes on in lines that begin with `> `, as shells show it.
+    """
     if block.language == "sh":
         return [(block.text, [])]
     found: list[tuple[str, list[str]]] = []
     for line in block.text.splitlines():
         if line.startswith("$ "):
             found.append((line.removeprefix("$ "), []))
-        elif found:
-            found[-1][1].append(line)
-        else:
+        elif not found:
             raise ValueError(f"{block}: a block in console begins with a line that starts with `$ `")
+        elif line.startswith("> ") and not found[-1][1]:
+            found[-1] = (f"{found[-1][0]}\n{line.removeprefix('> ')}", [])
+        else:
+            found[-1][1].append(line)
     return found
 
 

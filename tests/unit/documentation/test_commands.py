@@ -69,6 +69,11 @@ def test_blocks_are_found_with_their_comments() -> None:
     assert pages.sessions(second) == [("two", ["2"])]
 
 
+def test_a_command_goes_on_in_lines_with_a_prompt() -> None:
+    (block,) = pages.blocks("x.md", "```console\n$ cat <<EOF\n> a\n> EOF\na\n$ true\n```\n")
+    assert pages.sessions(block) == [("cat <<EOF\na\nEOF", ["a"]), ("true", [])]
+
+
 def test_a_block_without_an_end_is_refused() -> None:
     with pytest.raises(ValueError, match="no end"):
         list(pages.blocks("x.md", "```sh\none\n"))
