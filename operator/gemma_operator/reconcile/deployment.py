@@ -14,7 +14,7 @@ from gemma_operator.reconcile import aliases, apply, failures, rollback, status
 from gemma_operator.reconcile.kept import kept_manifest, kept_plan, pod_inputs, spec_inputs, with_plan
 from gemma_operator.reconcile.observed import Decision, Observed
 from gemma_operator.reconcile.planning import decide
-from gemma_operator.reconcile.replicas import measured_start, wanted_replicas
+from gemma_operator.reconcile.replicas import decided_by_operator, measured_start, wanted_replicas
 from gemma_operator.reconcile.report import report
 from gemma_operator.reconcile.specs import is_paused, parse_spec
 from gemma_operator.reconcile.world import World, is_ours
@@ -107,6 +107,9 @@ async def _converge(world: World, observed: Observed, owned: list[Object]) -> No
             if spec.router.enabled and (kept is None or observed.kept is None or kept.pool != observed.kept.pool):
                 world.rerouted.add((key[0], spec.router.name))
             scaler = world.scalers.get(key)
+            if scaler is not None and not decided_by_operator(spec):
+                # Once the number is the operator's again, it starts from what runs, and not from what it last decided.
+                scaler.target = None
             wanted = wanted_replicas(spec, scaler=scaler, deployment=observed.deployment)
             scaled = await apply.scale(world, deployment, replicas=wanted)
             if scaler is not None and scaled is not None:
