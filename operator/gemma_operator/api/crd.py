@@ -21,6 +21,10 @@ COLUMNS: Final = (
 )
 """Printer columns: name, type, path, meaning, priority (1: only with `-o wide`)."""
 
+NOT_SEEN: Final = -1
+"""Generation that status speaks of until the operator writes one: without it kstatus, and so Flux, takes an object that
+was just made for one that is done."""
+
 
 def schema() -> dict[str, Any]:
     """The structural schema of a GemmaDeployment."""
@@ -33,7 +37,10 @@ def schema() -> dict[str, Any]:
             # The longest name that Kubernetes allows bounds the cost of the rules; they say what names are good.
             "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 253}}},
             "spec": structural(GemmaDeploymentSpec.model_json_schema()),
-            "status": structural(GemmaDeploymentStatus.model_json_schema(mode="serialization")),
+            "status": {
+                **structural(GemmaDeploymentStatus.model_json_schema(mode="serialization")),
+                "default": {"observedGeneration": NOT_SEEN},
+            },
         },
         "x-kubernetes-validations": [rule.schema() for rule in rules.OBJECT],
     }

@@ -98,7 +98,7 @@ def _phase(obj: Object, status: GemmaDeploymentStatus) -> str:
 
 
 def _findings(obj: Object, status: GemmaDeploymentStatus) -> Iterable[Finding]:
-    seen, now = status.observed_generation or 0, obj["metadata"].get("generation", 0)
+    seen, now = max(status.observed_generation or 0, 0), obj["metadata"].get("generation", 0)
     if seen < now:
         what = f"its last change (generation {now}, seen {seen})" if seen else "it"
         yield Finding(
