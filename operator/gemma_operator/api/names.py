@@ -23,6 +23,8 @@ ENGINE_NAME: Final = "gemma-engine"
 ROUTER_NAME: Final = "gemma-router"
 
 PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
+UPGRADE_ANNOTATION: Final = f"{GROUP}/upgrade"
+"""Of a GemmaDeployment: each new value asks once for the operator's current version of its engine pods."""
 APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
 PLAN_ANNOTATION: Final = f"{GROUP}/plan"
 GOOD_ANNOTATION: Final = f"{GROUP}/good"

@@ -16,7 +16,8 @@ is that of a Service: lower-case letters, digits and `-`, starting with a letter
 as the model name. `kubectl explain gdep.spec --recursive` shows the same fields. `kubectl apply` refuses unknown fields
 by name (`--validate=strict`, its default); a client that asks for no validation has them dropped by the API server.
 
-The annotation `{names.PAUSED_ANNOTATION}` (any value) stops everything but status.
+The annotation `{names.PAUSED_ANNOTATION}` (any value) stops everything but status. Each new value
+of `gemma4stack.dev/upgrade` asks once for engine pods as the operator would run them now (`kubectl gemma upgrade`).
 """
 
 

@@ -211,6 +211,17 @@ class GemmaDeploymentStatus(StatusModel):
         None, max_length=MAX_DECISIONS, description=f"The last {MAX_DECISIONS} decisions of the scaler, newest first."
     )
     startup: StartupStatus | None = Field(None, description="How long replicas of the current pool take to start.")
+    outdated: Sentence | None = Field(
+        None,
+        max_length=4096,
+        description="In what its engine pods are not what the operator would run now: `kubectl gemma upgrade` replaces "
+        "them. Absent: in nothing, or the operator does not look at it now.",
+    )
+    observed_upgrade: str | None = Field(
+        None,
+        max_length=256,
+        description="The upgrade (annotation `gemma4stack.dev/upgrade`) that this status speaks of.",
+    )
     endpoint: EndpointStatus | None = Field(None, description="Where clients send requests.")
     plan: PlanStatus | None = Field(None, description="What was chosen and why.")
     rejected: list[RejectedStatus] | None = Field(

@@ -18,7 +18,14 @@ from gemma_operator.planner.plan import holds
 from gemma_operator.planner.serialize import plan_to_json, pool_to_json
 from gemma_operator.planner.spare import has_spare
 from gemma_operator.planner.types import Plan, Pool
-from gemma_operator.reconcile.kept import KeptPlan, kept_manifest, kept_plan, plan_inputs, pod_inputs
+from gemma_operator.reconcile.kept import (
+    KeptPlan,
+    kept_manifest,
+    kept_plan,
+    manifest_that_stays,
+    plan_inputs,
+    upgrade_due,
+)
 from gemma_operator.reconcile.replicas import measured_start
 from gemma_operator.render.engine import render_engine
 from gemma_operator.render.names import CHECKSUM_ANNOTATION
@@ -50,6 +57,8 @@ class Difference:
     fields: tuple[Field, ...]
     manifest: str
     """Unified diff of the Deployment; empty: the same."""
+    compared: bool
+    """Whether something runs and something fits; else the verdict says which of the two is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +81,8 @@ def difference(planned: Planned, ask: Ask, running: Running) -> Difference:
     after = Planned(wanted=planned.wanted, plan=plan, inventory=planned.inventory)
     if pool is None:
         return _told(after, f"nothing fits what is asked for now, and what runs would go on: {plan.reason}")
-    manifest = _manifest_diff(pool, ask, running, running.deployment)
+    due = kept if upgrade_due(planned.wanted.obj, kept) else None
+    manifest = _manifest_diff(pool, ask, running, running.deployment, due=due)
     changed = tuple(_fields(kept.pool, pool))
     verdict = why if manifest or changed else "nothing changes"
     if manifest:
@@ -83,6 +93,7 @@ def difference(planned: Planned, ask: Ask, running: Running) -> Difference:
         rolls=bool(manifest),
         fields=changed,
         manifest=manifest,
+        compared=True,
     )
 
 
@@ -103,12 +114,12 @@ def to_json(each: Difference) -> Object:
 
 def _told(planned: Planned, verdict: str, *, after: Pool | None = None) -> Difference:
     fields = tuple(_fields(None, after)) if after else ()
-    return Difference(planned=planned, verdict=verdict, rolls=False, fields=fields, manifest="")
+    return Difference(planned=planned, verdict=verdict, rolls=False, fields=fields, manifest="", compared=False)
 
 
 def _decided(planned: Planned, ask: Ask, kept: KeptPlan) -> tuple[Plan, Pool | None, str]:
     """The plan, the pool that would run, and why."""
-    if kept.inputs == plan_inputs(ask.spec):
+    if kept.inputs == plan_inputs(ask.spec) and not upgrade_due(planned.wanted.obj, kept):
         return _as_plan(kept, kept.pool), kept.pool, "the plan is kept: nothing that planning reads changes"
     held = holds(
         pool=kept.pool,
@@ -160,10 +171,8 @@ def _how(strategy: Strategy) -> str:
     return "with one replica more meanwhile" if strategy == "surge" else "in place"
 
 
-def _manifest_diff(pool: Pool, ask: Ask, running: Running, deployment: Object) -> str:
-    """The Deployment as last applied against the one that would be; it is kept while its inputs are the same."""
-    if kept_manifest(deployment, inputs=pod_inputs(ask.spec, pool)) is not None:
-        return ""
+def _manifest_diff(pool: Pool, ask: Ask, running: Running, deployment: Object, *, due: KeptPlan | None) -> str:
+    """The Deployment as last applied against the one that would be; empty where the applied one goes on."""
     assert running.obj is not None
     rendered = render_engine(
         deployment=DeploymentIdentity(name=ask.name, namespace=ask.namespace, uid=running.obj["metadata"]["uid"]),
@@ -176,6 +185,8 @@ def _manifest_diff(pool: Pool, ask: Ask, running: Running, deployment: Object) -
     )
     name = names.pool_deployment(deployment=ask.name, pool=0)
     [new] = [each for each in rendered if each["kind"] == "Deployment" and each["metadata"]["name"] == name]
+    if manifest_that_stays(deployment, rendered=new, spec=ask.spec, pool=pool, due=due) is not None:
+        return ""
     old = _applied(deployment)
     lines = difflib.unified_diff(
         _text(old), _text(new), fromfile=f"Deployment/{name} as applied", tofile=f"Deployment/{name} as it would be"

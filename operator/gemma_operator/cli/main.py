@@ -26,6 +26,7 @@ from gemma_operator.cli.show import show
 from gemma_operator.cli.simulate import simulate
 from gemma_operator.cli.source import catalog_for, configuration, gemma_deployments, read_dump
 from gemma_operator.cli.status import status
+from gemma_operator.cli.upgrade import upgrade
 from gemma_operator.planner.serialize import plan_to_json
 
 
@@ -169,6 +170,7 @@ app.command()(export)
 app.command()(images)
 app.command()(simulate)
 app.command()(status)
+app.command()(upgrade)
 
 
 @app.command(

@@ -123,6 +123,8 @@ def _facts(each: View, now: datetime) -> Iterator[tuple[str, str]]:
         yield "Plan", status.plan.reason
         for warning in status.plan.warnings:
             yield "Note", warning
+    if status.outdated:
+        yield "Outdated", f"{status.outdated}: kubectl gemma upgrade {each.name} -n {each.namespace} --dry-run"
     if status.endpoint:
         yield "Endpoint", f"{status.endpoint.url}, model {' or '.join(status.endpoint.models)}"
     if (queue := status.queue) is not None:

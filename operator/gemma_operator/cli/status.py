@@ -91,6 +91,9 @@ class _Shown:
             warn(f"no GemmaDeployment in {where}: kubectl apply -f FILE makes one; -A shows all namespaces")
         else:
             console().print(self.picture(views))
+            old = [f"{each.namespace}/{each.name}" for each in views if each.status.outdated]
+            if old and self.name is None:
+                warn(f"note: an older version runs in {', '.join(old)}: kubectl gemma upgrade --all --dry-run")
 
     def picture(self, views: list[View]) -> RenderableType:
         """What a terminal shows."""

@@ -173,6 +173,7 @@ def to_json(each: View, *, whole: bool) -> Object:
         "replicas": {"ready": each.status.ready_replicas or 0, "wanted": wanted(each.status)},
         "queue": status.get("queue"),
         "startup": status.get("startup"),
+        "outdated": each.status.outdated,
         "costPerHour": None if each.status.cost_per_hour is None else float(each.status.cost_per_hour),
         "findings": [
             {

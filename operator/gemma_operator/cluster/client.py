@@ -103,10 +103,12 @@ class Client:
         query = {"fieldManager": manager, "force": "true"}
         return await self._json("PATCH", path, resource=resource, body=body, query=query, content=APPLY, verb="APPLY")
 
-    async def patch(self, resource: Resource, *, name: str, namespace: str, body: Object) -> None:
+    async def patch(
+        self, resource: Resource, *, name: str, namespace: str, body: Object, manager: str = names.MANAGER
+    ) -> None:
         """Merge a patch into an object that others own; one that is gone is no error."""
         path = resource.path(namespace=namespace, name=name)
-        query = {"fieldManager": names.MANAGER}
+        query = {"fieldManager": manager}
         try:
             await self._json("PATCH", path, resource=resource, body=body, query=query, content=MERGE)
         except ApiError as error:

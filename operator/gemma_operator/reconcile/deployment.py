@@ -11,12 +11,13 @@ from gemma_operator.cluster.log import logger
 from gemma_operator.cluster.resources import DEPLOYMENTS, GEMMA_DEPLOYMENTS, Object
 from gemma_operator.cluster.store import Key, key_of
 from gemma_operator.reconcile import aliases, apply, failures, rollback, status
-from gemma_operator.reconcile.kept import kept_manifest, kept_plan, pod_inputs, spec_inputs, with_plan
+from gemma_operator.reconcile.kept import kept_plan, manifest_that_stays, spec_inputs, upgrade_due, with_plan
 from gemma_operator.reconcile.observed import Decision, Observed
+from gemma_operator.reconcile.outdated import outdated
 from gemma_operator.reconcile.planning import decide
 from gemma_operator.reconcile.replicas import decided_by_operator, measured_start, wanted_replicas
 from gemma_operator.reconcile.report import report
-from gemma_operator.reconcile.specs import is_paused, parse_spec
+from gemma_operator.reconcile.specs import asked_upgrade, is_paused, parse_spec
 from gemma_operator.reconcile.world import World, is_ours
 from gemma_operator.render.engine import render_engine
 from gemma_operator.render.types import DeploymentIdentity, Strategy
@@ -128,15 +129,16 @@ async def _taken_back(world: World, observed: Observed) -> Object | None:
     assert spec is not None
     if live is None:
         return None
+    inputs = spec_inputs(spec, upgrade=asked_upgrade(observed.obj))
     if (back := rollback.rolled_back(live)) is not None:
-        observed.rolled_back = back if back.inputs == spec_inputs(spec) else None
+        observed.rolled_back = back if back.inputs == inputs else None
         return rollback.present(live) if observed.rolled_back else None
     if rollback.kept_good(live) is None or rollback.runs(live):
         return None
     pods = world.pods(namespace=key_of(live)[0], label=names.DEPLOYMENT_LABEL, value=key_of(observed.obj)[1])
     diagnosis = await failures.examine(world, deployment=live, pods=pods, container=names.ENGINE_CONTAINER)
     why = rollback.hopeless(live, diagnosis=diagnosis)
-    good = rollback.good_manifest(live, spec=spec, why=why) if why else None
+    good = rollback.good_manifest(live, inputs=inputs, why=why) if why else None
     if good is not None:
         logger(observed.obj).warning("taking the last change back: %s", why)
         observed.rolled_back = rollback.rolled_back(good)
@@ -150,23 +152,34 @@ def _manifests(world: World, observed: Observed, decision: Decision, *, last_goo
     metadata = obj["metadata"]
     kept = ((live or {}).get("metadata", {}).get("annotations") or {}).get(names.APPLIED_ANNOTATION)
     good = rollback.good_annotation(live)
-    basis = (metadata["uid"], metadata.get("generation"), decision, kept, good, last_good)
+    asked = asked_upgrade(obj)
+    basis = (metadata["uid"], metadata.get("generation"), asked, decision, kept, good, last_good)
     if (known := world.manifests.get(key_of(obj))) is not None and known[0] == basis:
-        return known[1]
+        _, manifests, observed.outdated = known
+        return manifests
+    due = observed.kept if upgrade_due(obj, observed.kept) else None
+    upgrade = asked or (observed.kept.upgrade if observed.kept else None)
     manifests = []
     for manifest in _rendered(world, observed, decision):
         if manifest["kind"] == "Deployment":
             pool = decision.pools[int(manifest["metadata"]["labels"][names.POOL_LABEL])]
-            same = live is not None and key_of(live) == key_of(manifest)
-            before = kept_manifest(live, inputs=pod_inputs(spec, pool)) if live is not None and same else None
+            before = (
+                manifest_that_stays(live, rendered=manifest, spec=spec, pool=pool, due=due)
+                if live is not None and key_of(live) == key_of(manifest)
+                else None
+            )
             if last_good is not None:
                 manifest = last_good
             elif before is not None:
-                manifest = with_plan(before, spec=spec, pool=pool, plan=decision.plan, good=rollback.kept_good(live))
+                observed.outdated = outdated(before, manifest, spec=spec, pool=pool, config=world.config)
+                before_that = rollback.kept_good(live)
+                manifest = with_plan(
+                    before, spec=spec, pool=pool, plan=decision.plan, good=before_that, upgrade=upgrade
+                )
             else:
-                manifest = with_plan(manifest, spec=spec, pool=pool, plan=decision.plan, good=good)
+                manifest = with_plan(manifest, spec=spec, pool=pool, plan=decision.plan, good=good, upgrade=upgrade)
         manifests.append(manifest)
-    world.manifests[key_of(obj)] = (basis, manifests)
+    world.manifests[key_of(obj)] = (basis, manifests, observed.outdated)
     return manifests
 
 

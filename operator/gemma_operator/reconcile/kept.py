@@ -1,7 +1,7 @@
 """What the operator keeps with a pool's Deployment: the plan, the inputs it was made from, the manifest applied.
 
 Kept on the object and not in status, because status is only a projection. Healing drift applies the kept manifest
-again, so a new operator version rolls no pod until spec or plan changes.
+again, so a new operator version rolls no pod until spec or plan changes, or somebody asks for an upgrade.
 """
 
 import hashlib
@@ -14,7 +14,9 @@ from gemma_operator.api.spec import GemmaDeploymentSpec
 from gemma_operator.cluster.resources import Object
 from gemma_operator.planner.serialize import pool_from_json, pool_to_json, rejection_to_json
 from gemma_operator.planner.types import Plan, Pool
+from gemma_operator.reconcile.specs import asked_upgrade
 from gemma_operator.render.manifests import annotated, compact
+from gemma_operator.render.versions import same_version
 
 _NOT_PLANNED: dict[str, bool | set[str]] = {
     "replicas": True,
@@ -40,6 +42,8 @@ class KeptPlan:
     pool: Pool
     reason: str
     rejected: tuple[Object, ...]
+    upgrade: str | None = None
+    """The upgrade that was asked for when its manifest was rendered."""
 
 
 def plan_inputs(spec: GemmaDeploymentSpec) -> str:
@@ -47,9 +51,10 @@ def plan_inputs(spec: GemmaDeploymentSpec) -> str:
     return _digest(spec.model_dump(mode="json", exclude=_NOT_PLANNED))
 
 
-def spec_inputs(spec: GemmaDeploymentSpec) -> str:
-    """Digest of everything in a spec that pods are planned or rendered from."""
-    return _digest([plan_inputs(spec), spec.model_dump(mode="json", exclude=_NOT_IN_PODS)])
+def spec_inputs(spec: GemmaDeploymentSpec, *, upgrade: str | None = None) -> str:
+    """Digest of everything that somebody wrote and pods are planned or rendered from; `upgrade`: as asked for."""
+    asked = [upgrade] if upgrade else []
+    return _digest([plan_inputs(spec), spec.model_dump(mode="json", exclude=_NOT_IN_PODS), *asked])
 
 
 def pod_inputs(spec: GemmaDeploymentSpec, pool: Pool) -> str:
@@ -58,16 +63,32 @@ def pod_inputs(spec: GemmaDeploymentSpec, pool: Pool) -> str:
     return _digest([dump, pool_to_json(replace(pool, replicas=1))])
 
 
+def upgrade_due(obj: Object, kept: KeptPlan | None) -> bool:
+    """Whether a GemmaDeployment asks for an upgrade that what runs was not rendered for."""
+    asked = asked_upgrade(obj)
+    return asked is not None and kept is not None and asked != kept.upgrade
+
+
 def with_plan(
-    manifest: Object, *, spec: GemmaDeploymentSpec, pool: Pool, plan: Plan | KeptPlan, good: str | None = None
+    manifest: Object,
+    *,
+    spec: GemmaDeploymentSpec,
+    pool: Pool,
+    plan: Plan | KeptPlan,
+    good: str | None = None,
+    upgrade: str | None = None,
 ) -> Object:
-    """The manifest of a pool's Deployment with all that must be kept on it; `good` is the last version that ran."""
+    """The manifest of a pool's Deployment with all that must be kept on it.
+
+    `good` is the last version that ran, `upgrade` what was asked for when the manifest was rendered.
+    """
     rejected = plan.rejected if isinstance(plan, KeptPlan) else tuple(rejection_json(plan))
     kept = {
         "inputs": plan_inputs(spec),
         "pool": pool_to_json(pool),
         "reason": plan.reason,
         "rejected": list(rejected),
+        **({"upgrade": upgrade} if upgrade else {}),
     }
     return annotated(
         manifest,
@@ -100,6 +121,7 @@ def _kept_plan(text: str) -> KeptPlan | None:
             pool=pool_from_json(kept["pool"]),
             reason=kept["reason"],
             rejected=tuple(kept["rejected"]),
+            upgrade=kept.get("upgrade"),
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -113,6 +135,19 @@ def kept_manifest(deployment: Object, *, inputs: str) -> Object | None:
         return manifest
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def manifest_that_stays(
+    deployment: Object, *, rendered: Object, spec: GemmaDeploymentSpec, pool: Pool, due: KeptPlan | None
+) -> Object | None:
+    """The manifest last applied, where it goes on: while spec and plan are those that it was rendered from.
+
+    `due`: the kept plan where an upgrade is asked for. Then it goes on only if it is of the version of `rendered`.
+    """
+    if due is None:
+        return kept_manifest(deployment, inputs=pod_inputs(spec, pool))
+    applied = kept_manifest(deployment, inputs=pod_inputs(spec, due.pool))
+    return applied if applied is not None and same_version(applied, rendered) else None
 
 
 def _digest(value: object) -> str:

@@ -49,6 +49,8 @@ class Observed:
     router_problem: Diagnosis | None = None
     rolled_back: RolledBack | None = None
     """The change that did not become ready, while what ran before it runs on."""
+    outdated: str = ""
+    """In what its engine pods are not what this operator would render; empty: in nothing, or it was not looked at."""
     wanted: int = 0
     """Replicas that should run."""
     scaler: Scaler | None = None

@@ -17,7 +17,7 @@ from gemma_operator.planner.plan import holds, plan, still_exists
 from gemma_operator.planner.serialize import promise_of
 from gemma_operator.planner.spare import has_spare
 from gemma_operator.planner.types import Plan, Pool
-from gemma_operator.reconcile.kept import KeptPlan, kept_plan, plan_inputs
+from gemma_operator.reconcile.kept import KeptPlan, kept_plan, plan_inputs, upgrade_due
 from gemma_operator.reconcile.observed import Decision
 from gemma_operator.reconcile.specs import parse_spec
 from gemma_operator.reconcile.unschedulable import finds_no_node
@@ -30,7 +30,7 @@ async def decide(world: World, obj: Object, *, spec: GemmaDeploymentSpec, deploy
     """Keep the plan on the pool's Deployment, adapt its numbers, or plan anew."""
     kept = kept_plan(deployment) if deployment else None
     stuck = kept is not None and (_finds_no_node(world, obj) or _wakes_without_room(world, obj))
-    if kept is not None and kept.inputs == plan_inputs(spec) and not stuck:
+    if kept is not None and kept.inputs == plan_inputs(spec) and not stuck and not upgrade_due(obj, kept):
         return Decision(plan=kept, pools=(kept.pool,), spare=False)
     async with world.planning:
         key = key_of(obj)

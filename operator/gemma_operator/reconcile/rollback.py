@@ -6,10 +6,9 @@ from typing import Final
 
 from gemma_operator.api import names
 from gemma_operator.api.conditions import Reason
-from gemma_operator.api.spec import GemmaDeploymentSpec
 from gemma_operator.cluster.resources import Object
 from gemma_operator.reconcile.diagnosis import Diagnosis
-from gemma_operator.reconcile.kept import kept_plan, spec_inputs
+from gemma_operator.reconcile.kept import kept_plan
 from gemma_operator.render.manifests import annotated, compact
 
 HOPELESS: Final = frozenset(
@@ -32,7 +31,7 @@ class RolledBack:
     """A version that was taken back."""
 
     inputs: str
-    """Digest of the spec that failed: another one is tried, this one is not tried again."""
+    """Digest of the spec and upgrade that failed: others are tried, these are not tried again."""
     why: str
 
 
@@ -74,14 +73,14 @@ def rolled_back(deployment: Object | None) -> RolledBack | None:
         return None
 
 
-def good_manifest(deployment: Object, *, spec: GemmaDeploymentSpec, why: str) -> Object | None:
-    """The last good version, marked with what it replaces; `None` when there is none."""
+def good_manifest(deployment: Object, *, inputs: str, why: str) -> Object | None:
+    """The last good version, marked with the digest of what it replaces; `None` when there is none."""
     try:
         good = json.loads(deployment["metadata"]["annotations"][names.GOOD_ANNOTATION])
         applied = json.loads(good["applied"])
         if good["applied"] == deployment["metadata"]["annotations"][names.APPLIED_ANNOTATION]:
             return None
-        mark = compact({"inputs": spec_inputs(spec), "why": why})
+        mark = compact({"inputs": inputs, "why": why})
         manifest = annotated(
             applied["manifest"],
             {

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from pydantic import ValidationError
 
 from gemma_operator.api.conditions import MESSAGES, Reason
-from gemma_operator.api.names import PAUSED_ANNOTATION
+from gemma_operator.api.names import PAUSED_ANNOTATION, UPGRADE_ANNOTATION
 from gemma_operator.api.spec import GemmaDeploymentSpec
 from gemma_operator.cluster.resources import Object
 
@@ -43,3 +43,8 @@ def _parse(obj: Object) -> Parsed:
 def is_paused(obj: Object) -> bool:
     """Whether the annotation stops everything but status."""
     return PAUSED_ANNOTATION in (obj["metadata"].get("annotations") or {})
+
+
+def asked_upgrade(obj: Object) -> str | None:
+    """The value of the annotation that asks for the operator's current version of engine pods."""
+    return (obj["metadata"].get("annotations") or {}).get(UPGRADE_ANNOTATION) or None

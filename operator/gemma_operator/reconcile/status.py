@@ -21,6 +21,7 @@ from gemma_operator.reconcile import scaling_status
 from gemma_operator.reconcile.observed import Observed
 from gemma_operator.reconcile.pods import is_ready
 from gemma_operator.reconcile.replicas import needed_replicas
+from gemma_operator.reconcile.specs import asked_upgrade
 
 Verdict = tuple[bool, Reason, str]
 """Whether a condition holds, why, and the message."""
@@ -49,6 +50,8 @@ def compute(observed: Observed, *, now: datetime) -> Object:
         queue=scaling_status.queue(observed),
         decisions=scaling_status.decisions(observed),
         startup=scaling_status.startup(observed),
+        outdated=observed.outdated or None,
+        observed_upgrade=(asked_upgrade(observed.obj) or "")[:256] or None,
         endpoint=_endpoint(observed) if pool else None,
         plan=_plan(observed, pool) if pool else None,
         rejected=[RejectedStatus.model_validate(rejection) for rejection in _rejected(observed)] or None,

@@ -50,8 +50,9 @@ class World:
     """Routers whose routes changed with a plan. The watch does not tell: it brings our own writes, which are cached."""
     rendered: dict[Key, tuple[tuple[object, ...], list[Object]]] = field(default_factory=dict)
     """What was last rendered for a GemmaDeployment, and from what: most reconciles look at the same again."""
-    manifests: dict[Key, tuple[tuple[object, ...], list[Object]]] = field(default_factory=dict)
-    """What should exist for it, and from what: what was rendered, or the manifest kept on its pool."""
+    manifests: dict[Key, tuple[tuple[object, ...], list[Object], str]] = field(default_factory=dict)
+    """What should exist for it, and from what: what was rendered, or the manifest kept on its pool; and in what that
+    one is outdated."""
     blocked: set[Key] = field(default_factory=set)
     """GemmaDeployments without a plan: looked at again when nodes, pods or quotas change."""
 

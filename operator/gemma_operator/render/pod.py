@@ -37,6 +37,9 @@ SHM_BYTES: Final = quantity.GIB
 """vLLM makes segments of 400 MiB even for one worker; container runtimes give 64 MiB."""
 SHM_BYTES_PER_GPU: Final = 2 * quantity.GIB
 
+READY_TIMEOUT: Final = "VLLM_ENGINE_READY_TIMEOUT_S"
+DISRUPTION_ANNOTATION: Final = "karpenter.sh/do-not-disrupt"
+
 LOCAL_VOLUMES: Final = ("home", "shm", "tmp", "weights")
 """Volumes that hold nothing worth keeping a node for."""
 
@@ -49,7 +52,7 @@ def environment(*, spec: GemmaDeploymentSpec, pool: Pool, config: OperatorConfig
         {"name": "DO_NOT_TRACK", "value": "1"},
         {"name": "HF_HUB_DISABLE_TELEMETRY", "value": "1"},
         # Else vLLM gives up on its own workers after 600 s, in which large weights are not downloaded.
-        {"name": "VLLM_ENGINE_READY_TIMEOUT_S", "value": str(budget)},
+        {"name": READY_TIMEOUT, "value": str(budget)},
     ]
     if spec.router.enabled:
         own.append(_secret("VLLM_API_KEY", name=auth_secret(router=spec.router.name, config=config), key=ENGINE_KEY))
@@ -193,7 +196,7 @@ def pod_annotations(*, given: Mapping[str, str], budget: int, claimed_weights: b
     """
     local = [name for name in LOCAL_VOLUMES if name != "weights" or not claimed_weights]
     return {
-        "karpenter.sh/do-not-disrupt": f"{-(-budget // 60)}m",
+        DISRUPTION_ANNOTATION: f"{-(-budget // 60)}m",
         "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": ",".join(local),
         **given,
     }

@@ -200,7 +200,7 @@ def test_json_and_yaml_say_the_same(run, api):
     body = json.loads(run("status", "chat", "-o", "json").stdout)
     assert yaml.safe_load(run("status", "chat", "-o", "yaml").stdout) == body
     assert set(body) == {
-        *("namespace", "name", "phase", "plan", "replicas", "queue", "startup", "costPerHour", "findings"),
+        *("namespace", "name", "phase", "plan", "replicas", "queue", "startup", "outdated", "costPerHour", "findings"),
         *("endpoint", "pools", "planReason", "warnings", "pods", "decisions", "rejected"),
     }
     assert body["pools"][0]["accelerator"] == "l4"
@@ -327,3 +327,16 @@ def test_errors_of_the_way_there_are_for_people(run, monkeypatch):
     result = run("status")
     assert result.exit_code == 1
     assert "nobody there" in result.stderr
+
+
+def test_an_older_version_is_told(api, run):
+    old = gdep("chat", outdated="engine vllm 0.31.0, now 0.32.0")
+    api(old)
+    assert (
+        "an older version runs in cli/chat: kubectl gemma upgrade --all --dry-run" in run("status", "-n", "cli").stderr
+    )
+    assert json.loads(run("status", "chat", "-o", "json").stdout)["outdated"] == "engine vllm 0.31.0, now 0.32.0"
+    [row] = [line for line in run("status", "chat").stdout.splitlines() if line.startswith("Outdated")]
+    assert "engine vllm 0.31.0, now 0.32.0: kubectl gemma upgrade chat -n cli --dry-run" in row
+    api(gdep("chat"))
+    assert "older version" not in run("status", "-n", "cli").stderr

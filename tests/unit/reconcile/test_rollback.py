@@ -63,7 +63,7 @@ def test_what_does_not_run_is_no_good_version_but_keeps_the_one_before(broken: d
 
 
 def test_the_last_good_version_comes_back_with_its_plan_and_why(broken: dict[str, Any]) -> None:
-    manifest = good_manifest(broken, spec=BAD, why="no such flag")
+    manifest = good_manifest(broken, inputs=spec_inputs(BAD), why="no such flag")
     assert manifest is not None
     assert manifest["metadata"]["labels"] == {"v": "first"}
     kept = kept_plan(manifest)
@@ -79,7 +79,7 @@ def test_the_last_good_version_comes_back_with_its_plan_and_why(broken: dict[str
 
 def test_without_a_good_version_nothing_comes_back() -> None:
     first = live(version(BAD, label="first"), ready=0, progressing="ProgressDeadlineExceeded")
-    assert good_manifest(first, spec=BAD, why="it does not start") is None
+    assert good_manifest(first, inputs=spec_inputs(BAD), why="it does not start") is None
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,6 @@ def test_a_status_of_an_older_generation_says_nothing(broken: dict[str, Any]) ->
 def test_damaged_annotations_bring_nothing_back(broken: dict[str, Any]) -> None:
     broken["metadata"]["annotations"][names.GOOD_ANNOTATION] = "{"
     broken["metadata"]["annotations"][names.ROLLED_BACK_ANNOTATION] = '"?"'
-    assert good_manifest(broken, spec=BAD, why="") is None
+    assert good_manifest(broken, inputs=spec_inputs(BAD), why="") is None
     assert rolled_back(broken) is None
     assert rollback.present({"metadata": {}}) is None
