@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import struct
 import sys
-import wave
-import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ import litellm_venv
 import pytest
 import pytest_asyncio
 
+from tests import media
 from tests.integration.router import standins
 from tests.integration.router.world import World
 from tests.unit.examples.golden import EXAMPLES
@@ -76,31 +74,6 @@ def prompt_tokens(answer: Answer) -> int:
     return int(count)
 
 
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    """A grey pixel."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-    path = tmp_path / "pixel.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\x00\x80")) + chunk(b"IEND", b""))
-    return path
-
-
-@pytest.fixture
-def sound(tmp_path: Path) -> Path:
-    """A tenth of a second of silence."""
-    path = tmp_path / "silence.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(bytes(3200))
-    return path
-
-
 async def test_the_agent_calls_a_tool_and_answers_with_its_result(world: World, served: None) -> None:
     """The stand-in calls a tool whose name is in the question, and repeats what the tool said."""
     answer = await run(world, "agent.py", "What is the local time?")
@@ -122,7 +95,8 @@ async def test_the_agent_calls_tools_of_an_mcp_server(world: World, served: None
     assert "1 words (from a tool)" in answer.text
 
 
-async def test_images_and_sounds_reach_the_engine(world: World, served: None, picture: Path, sound: Path) -> None:
+async def test_images_and_sounds_reach_the_engine(world: World, served: None, tmp_path: Path) -> None:
+    picture, sound = media.pixel(tmp_path), media.silence(tmp_path)
     alone = await run(world, "multimodal.py", "What is this?")
     seen = await run(world, "multimodal.py", "What is this?", "--image", picture, "--image", picture)
     heard = await run(world, "multimodal.py", "What is this?", "--image", picture, "--audio", sound)
