@@ -45,6 +45,12 @@ ELSEWHERE = tuple(
             "helm install models",
             "tests/integration/test_documentation.py::test_a_fleet_from_values",
         ),
+        ("docs/operations/backup.md", "export -A", "tests/integration/test_documentation.py::test_backup_and_restore"),
+        (
+            "docs/operations/backup.md",
+            "from-env-file",
+            "tests/integration/test_documentation.py::test_backup_and_restore",
+        ),
         ("docs/router.md", "gemma-router-keys", "tests/integration/test_documentation.py::test_client_keys"),
     )
 )

@@ -13,7 +13,7 @@ import pytest
 from localk8s import binaries
 
 from tests import pages
-from tests.kubectl import Kubectl
+from tests.kubectl import Kubectl, gemma
 from tests.pages import Block
 
 READY = {
@@ -91,6 +91,23 @@ def test_client_keys(kubectl: Kubectl, namespace: str, shell: tuple[Path, dict[s
     assert set(added) == {"default", "team-a"}
     assert len(added["team-a"]) >= 16
     assert keys_after(remove) == {"default": old}
+
+
+def test_backup_and_restore(kubectl: Kubectl, namespace: str, shell: tuple[Path, dict[str, str]]) -> None:
+    """What docs/operations/backup.md saves brings back what was deleted."""
+    page, name = "docs/operations/backup.md", "gemma-router-keys"
+    folder, environment = in_namespace(shell, kubectl, namespace)
+    written = gemma("chat", {"model": "e4b", "router": {"aliases": ["gpt"]}})
+    kubectl.apply(written, namespace=namespace)
+    keys = ["--from-literal=default=0123456789abcdef", "--from-literal=team-a=a=b c$d 0123456789"]
+    kubectl("create", "secret", "generic", name, *keys, "-n", namespace)
+    spec = kubectl.get("gdep", "chat", namespace=namespace)["spec"]
+    data = kubectl.get("secret", name, namespace=namespace)["data"]
+    run(pages.block_of(page, containing="export -A").text, folder=folder, environment=environment)
+    kubectl("delete", "gdep/chat", f"secret/{name}", "-n", namespace)
+    run(pages.block_of(page, containing="from-env-file").text, folder=folder, environment=environment)
+    assert kubectl.get("gdep", "chat", namespace=namespace)["spec"] == spec
+    assert kubectl.get("secret", name, namespace=namespace)["data"] == data
 
 
 def test_a_fleet_from_values(kubectl: Kubectl, shell: tuple[Path, dict[str, str]]) -> None:
