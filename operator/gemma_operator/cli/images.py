@@ -1,7 +1,8 @@
 """`kubectl gemma images`: what a site without a way out must bring in, with bytes, and a script that mirrors it."""
 
+import asyncio
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
@@ -16,7 +17,8 @@ from gemma_operator.catalog.types import Catalog, Checkpoint
 from gemma_operator.cli.facts import chosen_models
 from gemma_operator.cli.failure import CliError
 from gemma_operator.cli.options import Config, Output
-from gemma_operator.cli.output import Format, console, table, write
+from gemma_operator.cli.output import Format, console, table, warn, write
+from gemma_operator.cli.registry import Unknown, Weight, weigh
 from gemma_operator.cli.source import catalog_for, configuration
 from gemma_operator.planner.text import size
 
@@ -46,6 +48,9 @@ def images(
         str | None, typer.Option("--registry", help="Registry of the site; unset: imageRegistry of the configuration.")
     ] = None,
     script: Annotated[bool, typer.Option("--script", help="Print a shell script that mirrors all of it.")] = False,
+    ask: Annotated[
+        bool, typer.Option("--ask-registries", help="Ask what the images weigh, where the internet is; anonymously.")
+    ] = False,
     config: Config = None,
     output: Output = Format.table,
 ) -> None:
@@ -57,14 +62,18 @@ def images(
     vendors = _chosen("--vendor", vendor, _VENDORS)
     found = list(image_list(catalog, settings, vendors=vendors))
     weights = _weights(catalog, models=chosen_models(model), precision=precision, vendors=vendors)
+    if script and not settings.image_registry:
+        raise CliError("--script needs the registry of the site: give --registry, or imageRegistry in --config")
+    weighed = asyncio.run(weigh(image.source for image in found)) if ask else {}
+    for source, answer in weighed.items():
+        if isinstance(answer, Unknown):
+            warn(f"note: what {source} weighs is unknown: {answer.why}")
     if script:
-        if not settings.image_registry:
-            raise CliError("--script needs the registry of the site: give --registry, or imageRegistry in --config")
-        typer.echo(mirror_script(found, weights), nl=False)
+        typer.echo(mirror_script(found, weights, weighed), nl=False)
     elif output is Format.table:
-        _show(found, weights, console())
+        _show(found, weights, weighed, console())
     else:
-        write(_json(found, weights), form=output)
+        write(_json(found, weights, weighed), form=output)
 
 
 def image_list(catalog: Catalog, config: OperatorConfig, *, vendors: Sequence[str]) -> Iterator[Image]:
@@ -94,14 +103,18 @@ def _references(catalog: Catalog, *, vendor: str, version: str) -> list[str]:
     ]
 
 
-def mirror_script(found: Sequence[Image], weights: Sequence[Checkpoint]) -> str:
+def mirror_script(
+    found: Sequence[Image], weights: Sequence[Checkpoint], weighed: Mapping[str, Weight | Unknown]
+) -> str:
     """A POSIX shell script: copies images to the site's registry, downloads weights to a folder."""
     copied = [image for image in found if image.source != image.target]
     lines = [
         "#!/bin/sh",
         "# Copies the images to the registry of the site and downloads the weights to a folder in the layout of the",
         "# Hugging Face cache: copy it to the volume of spec.weights.cache (there it is /weights/huggingface).",
-        f"# {len(copied)} images; {len(weights)} checkpoints, {size(_total(weights))}. Needs skopeo or crane, and hf.",
+        f"# {len(copied)} images, {_images_total(copied, weighed)}.",
+        f"# {len(weights)} checkpoints, {size(_total(weights))}.",
+        "# Needs skopeo or crane, and hf.",
         "# HF_TOKEN must be set where a repository is gated.",
         "set -eu",
         "WEIGHTS=${WEIGHTS:-./weights}",
@@ -113,7 +126,10 @@ def mirror_script(found: Sequence[Image], weights: Sequence[Checkpoint]) -> str:
         "  fi",
         "}",
         "",
-        *(f"copy {shlex.quote(image.source)} {shlex.quote(image.target)}" for image in copied),
+        *(
+            f"copy {shlex.quote(image.source)} {shlex.quote(image.target)}{_comment(image, weighed)}"
+            for image in copied
+        ),
         "",
         'export HF_HOME="$WEIGHTS/huggingface"',
         *(f"hf download {shlex.quote(each.repository)}  # {size(each.download_bytes)}" for each in weights),
@@ -147,10 +163,38 @@ def _total(weights: Sequence[Checkpoint]) -> int:
     return sum(each.download_bytes for each in weights)
 
 
-def _show(found: Sequence[Image], weights: Sequence[Checkpoint], out: Console) -> None:
-    rows = table("IMAGE", "PULLED AS", "FOR")
+def _bytes(image: Image, weighed: Mapping[str, Weight | Unknown]) -> int | None:
+    answer = weighed.get(image.source)
+    return answer.total if isinstance(answer, Weight) else None
+
+
+def _images_total(found: Sequence[Image], weighed: Mapping[str, Weight | Unknown]) -> str:
+    known = [number for image in found if (number := _bytes(image, weighed)) is not None]
+    missing = len(found) - len(known)
+    if not known:
+        return "bytes unknown"
+    return size(sum(known)) + (f" and {missing} of unknown bytes" if missing else "")
+
+
+def _copy(image: Image, weighed: Mapping[str, Weight | Unknown]) -> str:
+    number = _bytes(image, weighed)
+    told = "" if number is None else f"  # {size(number)}"
+    return f"copy {shlex.quote(image.source)} {shlex.quote(image.target)}{told}"
+
+
+def _show(
+    found: Sequence[Image], weights: Sequence[Checkpoint], weighed: Mapping[str, Weight | Unknown], out: Console
+) -> None:
+    rows = table("IMAGE", "PULLED AS", "FOR", "BYTES", "GIB", right=("BYTES", "GIB"))
     for image in found:
-        rows.add_row(image.source, "the same" if image.source == image.target else image.target, image.use)
+        number = _bytes(image, weighed)
+        rows.add_row(
+            image.source,
+            "the same" if image.source == image.target else image.target,
+            image.use,
+            "unknown" if number is None else str(number),
+            "unknown" if number is None else size(number).removesuffix(" GiB"),
+        )
     out.print(rows)
     out.print()
     rows = table("WEIGHTS", "MODEL", "PRECISION", "BYTES", "GIB", right=("BYTES", "GIB"))
@@ -159,14 +203,17 @@ def _show(found: Sequence[Image], weights: Sequence[Checkpoint], out: Console) -
         rows.add_row(each.repository, each.model, each.precision, str(each.download_bytes), gib)
     out.print(rows)
     out.print()
-    out.print(
-        f"{len(weights)} checkpoints, {size(_total(weights))}; registries tell what images weigh (skopeo inspect)"
-    )
+    out.print(f"{len(found)} images, {_images_total(found, weighed)}")
+    out.print(f"{len(weights)} checkpoints, {size(_total(weights))}")
+    if not weighed:
+        out.print("What images weigh only their registries know: --ask-registries asks them", style="dim")
 
 
-def _json(found: Sequence[Image], weights: Sequence[Checkpoint]) -> dict[str, Any]:
+def _json(
+    found: Sequence[Image], weights: Sequence[Checkpoint], weighed: Mapping[str, Weight | Unknown]
+) -> dict[str, Any]:
     return {
-        "images": [{"source": image.source, "target": image.target, "use": image.use} for image in found],
+        "images": [_image_json(image, weighed.get(image.source)) for image in found],
         "weights": [
             {
                 "repository": each.repository,
@@ -178,4 +225,15 @@ def _json(found: Sequence[Image], weights: Sequence[Checkpoint]) -> dict[str, An
             for each in weights
         ],
         "weightsBytes": _total(weights),
+    }
+
+
+def _image_json(image: Image, answer: Weight | Unknown | None) -> dict[str, Any]:
+    known = answer if isinstance(answer, Weight) else None
+    return {
+        "source": image.source,
+        "target": image.target,
+        "use": image.use,
+        "bytes": known.total if known else None,
+        "platforms": dict(known.platforms) if known else {},
     }

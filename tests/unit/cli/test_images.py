@@ -1,5 +1,6 @@
 """`kubectl gemma images`: what an air-gapped site must bring in, and the script that does it."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,7 +10,9 @@ import pytest
 import yaml
 from gemma_operator.api.config import OperatorConfig
 from gemma_operator.catalog.load import load_catalog
+from gemma_operator.cli import images
 from gemma_operator.cli.images import OPERATOR_IMAGE, image_list
+from gemma_operator.cli.registry import Unknown, Weight
 
 ROOT = Path(__file__).parents[3]
 CATALOG = load_catalog()
@@ -112,3 +115,31 @@ def test_refusals(run, arguments, words):
     result = run("images", *arguments)
     assert (result.exit_code, result.stdout) == (1, "")
     assert words in result.stderr
+
+
+def test_bytes_of_images_are_unknown_until_their_registries_are_asked(run, monkeypatch):
+    listed = json.loads(run("images", "-o", "json").stdout)["images"]
+    assert {image["bytes"] for image in listed} == {None}
+    text = run("images").stdout
+    assert f"{len(listed)} images, bytes unknown" in text
+    assert "--ask-registries asks them" in text
+
+    async def answers(wanted):
+        await asyncio.sleep(0)
+        known = Weight(total=3 * 2**30, platforms={"linux/amd64": 2**30})
+        return {source: Unknown(why="not found") if "litellm" in source else known for source in wanted}
+
+    monkeypatch.setattr(images, "weigh", answers)
+    result = run("images", "--ask-registries")
+    assert f"{len(listed)} images, {3 * (len(listed) - 1)}.0 GiB and 1 of unknown bytes" in result.stdout
+    [row] = [line.split() for line in result.stdout.splitlines() if line.startswith(OPERATOR_IMAGE)]
+    assert row[-2:] == [str(3 * 2**30), "3.0"]
+    assert f"what {OperatorConfig().router_image} weighs is unknown: not found" in result.stderr
+    asked = json.loads(run("images", "--ask-registries", "-o", "json").stdout)["images"]
+    assert {image["source"]: image["bytes"] for image in asked} == {
+        image["source"]: None if "litellm" in image["source"] else 3 * 2**30 for image in listed
+    }
+    assert asked[0]["platforms"] == {"linux/amd64": 2**30}
+    script = run("images", "--ask-registries", "--script", "--registry", "registry.site").stdout
+    assert f"copy {OPERATOR_IMAGE} registry.site/" in script
+    assert "  # 3.0 GiB" in script
