@@ -126,10 +126,7 @@ def mirror_script(
         "  fi",
         "}",
         "",
-        *(
-            f"copy {shlex.quote(image.source)} {shlex.quote(image.target)}{_comment(image, weighed)}"
-            for image in copied
-        ),
+        *(_copy(image, weighed) for image in copied),
         "",
         'export HF_HOME="$WEIGHTS/huggingface"',
         *(f"hf download {shlex.quote(each.repository)}  # {size(each.download_bytes)}" for each in weights),
