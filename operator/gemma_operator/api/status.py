@@ -192,7 +192,9 @@ class EndpointStatus(StatusModel):
 class GemmaDeploymentStatus(StatusModel):
     """What the operator sees."""
 
-    observed_generation: int | None = Field(None, description="Generation of the spec that this status speaks of.")
+    observed_generation: int | None = Field(
+        None, description="Generation of the spec that this status speaks of; -1 before the operator has looked."
+    )
     phase: Phase | None = Field(None, description="One word for people; programs read `conditions`.")
     reason: str | None = Field(None, max_length=128, description="Reason of the condition that explains `phase`.")
     model: str | None = Field(None, max_length=128, description="Model and precision that run, such as `12b int4`.")

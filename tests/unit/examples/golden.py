@@ -21,9 +21,9 @@ def fleets() -> dict[str, str]:
     return dict(re.findall(rf"^\| {_LINK} \|.*\| {_LINK} \|$", readme, flags=re.MULTILINE))
 
 
-def planned(example: str) -> Result:
+def planned(example: str, *options: str) -> Result:
     """The finished command for one example."""
-    command = ["plan", "-f", str(EXAMPLES / example), "--nodes", str(EXAMPLES / fleets()[example])]
+    command = ["plan", "-f", str(EXAMPLES / example), "--nodes", str(EXAMPLES / fleets()[example]), *options]
     return CliRunner().invoke(app, command)
 
 
