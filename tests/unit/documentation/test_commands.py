@@ -14,6 +14,7 @@ LANGUAGES = {*pages.COMMANDS, "yaml", "json", "python", "text"}
 _COMMAND = re.compile(
     r"^(?: {4,}|\t)\s*(?:\$ |(?:kubectl|helm|make|pip|python3?|curl|docker|git|sh|bash|PYTHON\w+=\S+) )"
 )
+_FILE = re.compile(r"`((?:tests|operator|charts|examples|docs|hack|bench|requirements)/[\w*./-]+)`")
 
 
 def test_there_are_pages_and_blocks() -> None:
@@ -59,6 +60,12 @@ def test_the_test_that_is_named_exists_and_picks_the_block(claim: pages.Elsewher
     source = (pages.ROOT / file).read_text("utf-8")
     (function,) = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == name]
     assert claim.containing in (ast.get_source_segment(source, function) or "")
+
+
+@pytest.mark.parametrize("path", pages.PAGES, ids=lambda path: path.relative_to(pages.ROOT).as_posix())
+def test_files_of_the_repository_that_a_page_names_exist(path: Path) -> None:
+    named = set(_FILE.findall(path.read_text("utf-8")))
+    assert not {name for name in named if not list(pages.ROOT.glob(name.rstrip("/")))}
 
 
 def test_blocks_are_found_with_their_comments() -> None:
