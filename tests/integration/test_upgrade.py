@@ -23,7 +23,8 @@ pytestmark = pytest.mark.timeout(300)
 
 NAMES = ("first", "second")
 TOKEN = "gemma4stack.dev/upgrade"
-SLOW = {"pod": {"annotations": {"pod-ready.stage.kwok.x-k8s.io/delay": "4s"}}}
+DELAY = "pod-ready.stage.kwok.x-k8s.io/delay"
+SLOW = {"pod": {"annotations": {DELAY: "4s"}}}
 """Pods that take a while, so that there is something to wait for."""
 
 
@@ -176,3 +177,60 @@ def test_what_cannot_be_upgraded_is_told(
     assert told["step"] == "skip"
     assert told["summary"] == "paused: remove the annotation gemma4stack.dev/paused first"
     assert TOKEN not in kubectl.get("gdep", "first", namespace=namespace)["metadata"]["annotations"]
+
+
+def test_an_upgrade_that_never_becomes_ready_is_taken_back_and_can_be_tried_again(
+    control_plane: ControlPlane, nodes: None, kubectl: Kubectl, namespace: str, cli: Cli, tmp_path: Path
+) -> None:
+    before: dict[str, Any] = {"namespaces": [namespace]}
+    after: dict[str, Any] = before | {"engine": {"version": "0.32.1"}}
+    config = tmp_path / "after.yaml"
+    config.write_text(yaml.safe_dump(after))
+    with Operator(kubeconfig=control_plane.kubeconfig, folder=tmp_path, config=before):
+        spec = {"model": "e2b", "accelerators": ["l4"], "pod": {"annotations": {DELAY: "30s"}}}
+        kubectl.apply(gemma("first", spec), namespace=namespace)
+        ready(kubectl, "first", namespace, seconds=120)
+    [old] = pods(kubectl, namespace, "first")
+    with Operator(kubeconfig=control_plane.kubeconfig, folder=tmp_path, config=after):
+        running = cli.start("upgrade", "first", "-n", namespace, "--config", str(config), "-o", "json")
+        try:
+            eventually(
+                lambda: kubectl.get("deployment", "first-0", namespace=namespace)["status"],
+                until=lambda status: status.get("updatedReplicas") == 1 and status.get("replicas") == 2,
+                seconds=60,
+                what="the new version has a pod",
+            )
+            _pass_the_deadline(kubectl, "first-0", namespace)
+            assert running.wait(120) == 1
+        finally:
+            running.kill()
+            running.communicate()
+        told = conditions(kubectl.get("gdep", "first", namespace=namespace))
+        assert told["Stalled"]["reason"] == "RolledBack"
+        eventually(
+            lambda: [pod["metadata"]["uid"] for pod in pods(kubectl, namespace, "first")],
+            until=lambda found: found == [old["metadata"]["uid"]],
+            seconds=60,
+            what="what ran before runs on",
+        )
+
+        # Asked for again it is tried again: what failed may have been put right outside the cluster.
+        assert steps(cli("upgrade", "first", "-n", namespace, "--config", str(config), "-o", "json")) == {
+            "first": "roll"
+        }
+        told = conditions(kubectl.get("gdep", "first", namespace=namespace))
+        assert (told["Ready"]["status"], told["Stalled"]["status"]) == ("True", "False")
+        [new] = pods(kubectl, namespace, "first")
+        assert new["spec"]["containers"][0]["image"].endswith(":v0.32.1")
+
+
+def _pass_the_deadline(kubectl: Kubectl, name: str, namespace: str) -> None:
+    """Say of a rollout what Kubernetes would after its deadline; it keeps to that while nothing moves."""
+    condition = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "message": "too slow",
+    }
+    patch = json.dumps({"status": {"conditions": [condition]}})
+    kubectl("patch", "deployment", name, "-n", namespace, "--subresource=status", "--type=strategic", "-p", patch)
