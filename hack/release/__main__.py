@@ -74,8 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
     except LocalError as error:
         say(f"error: {error}")
         return 1
-    if not with_images:
-        say("    without images: no container engine answers (`hack/local engine` starts one), or --without-images")
+    if not with_images and not options.without_images:
+        say("    without images: no container engine answers; `hack/local engine` starts one")
     for file in made:
         print(f"{file.stat().st_size:>12}  {file}")
     return 0
