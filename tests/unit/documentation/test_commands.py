@@ -46,6 +46,8 @@ def test_a_block_is_run_by_one_test_or_says_why_not(block: Block) -> None:
     if block.not_run is not None:
         assert not claims, f"{block} is said not to run, and {claims[0].test} is said to run it"
         assert len(block.not_run.split()) >= 3, f"{block}: say why it is not run"
+        named = re.findall(r"tests/[\w./-]*\w", block.not_run)
+        assert all((pages.ROOT / name).exists() for name in named), f"{block}: {named} do not all exist"
     if block.language == "console":
         assert pages.sessions(block)
 
