@@ -15,8 +15,6 @@ ROUTER = ":gemma-router"
 """End of the name of every router's user."""
 UNUSED = {
     "persistentvolumeclaims": "made only for spec.weights.cache with a size, which needs a storage class",
-    "gemmadeployments/status get": "goes with patch, as the API server asks of some clients",
-    "gemmadeployments/status update": "goes with patch, as the API server asks of some clients",
     "gemmadeployments/finalizers update": "asked by the admission plugin OwnerReferencesPermissionEnforcement alone",
     "clusterroles bind": "checked inside the creation of a RoleBinding, and never a request of its own",
     "events get": "goes with list, for `kubectl gemma` run as the operator",

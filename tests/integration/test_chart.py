@@ -107,7 +107,7 @@ def test_the_operator_may_do_what_it_does_and_no_more():
     assert granted["", "pods"] == {"get", "list", "watch", "patch"}
     assert granted["", "secrets"] == {"create"}
     assert granted["", "pods/log"] == {"get"}
-    assert "patch" in granted["gemma4stack.dev", "gemmadeployments/status"]
+    assert granted["gemma4stack.dev", "gemmadeployments/status"] == {"update"}
     assert ("", "pods/exec") not in granted
     [binding] = [rule for rule in role["rules"] if "bind" in rule["verbs"]]
     assert binding["resourceNames"] == ["gemma-router"]

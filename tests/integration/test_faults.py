@@ -60,11 +60,14 @@ def test_a_busy_api_server_is_given_the_time_it_asks_for(
     assert operator.metric("gemma_operator_workqueue_retries_total") >= 1
 
 
-@pytest.mark.parametrize("resource", ["services", "status", "configmaps"])
+@pytest.mark.parametrize(
+    ("method", "resource"),
+    [("PATCH", "services"), ("PUT", "status"), ("PATCH", "configmaps"), ("PATCH", "deployments")],
+)
 def test_failed_writes_are_repeated(
-    resource: str, proxy: FaultyProxy, operator: Operator, kubectl: Kubectl, namespace: str
+    method: str, resource: str, proxy: FaultyProxy, operator: Operator, kubectl: Kubectl, namespace: str
 ) -> None:
-    fault = proxy.answer(method="PATCH", resource=resource, status=500, times=3)
+    fault = proxy.answer(method=method, resource=resource, status=500, times=3)
     kubectl.apply(gemma("chat", {"model": "e2b"}), namespace=namespace)
     ready(kubectl, "chat", namespace)
     assert fault.times == 0

@@ -6,7 +6,7 @@
   verbs: [get, list, watch]
 - apiGroups: [gemma4stack.dev]
   resources: [gemmadeployments/status]
-  verbs: [get, patch, update]
+  verbs: [update]
 # Owner references that block deletion need this where the cluster enforces it.
 - apiGroups: [gemma4stack.dev]
   resources: [gemmadeployments/finalizers]

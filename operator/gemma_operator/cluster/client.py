@@ -115,10 +115,10 @@ class Client:
             if error.status != 404:
                 raise
 
-    async def replace(self, resource: Resource, body: Object) -> Object:
+    async def replace(self, resource: Resource, body: Object, *, subresource: str | None = None) -> Object:
         """Write a whole object as it was read and changed; raises `ApiError` 409 when somebody wrote meanwhile."""
         metadata = body["metadata"]
-        path = resource.path(namespace=metadata.get("namespace"), name=metadata["name"])
+        path = resource.path(namespace=metadata.get("namespace"), name=metadata["name"], subresource=subresource)
         query = {"fieldManager": names.MANAGER}
         return await self._json("PUT", path, resource=resource, body=body, query=query)
 

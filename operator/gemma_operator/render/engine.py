@@ -12,7 +12,7 @@ from gemma_operator.planner.types import Pool
 from gemma_operator.render import names as objects
 from gemma_operator.render import pod
 from gemma_operator.render.budget import startup_budget_seconds
-from gemma_operator.render.environment import render
+from gemma_operator.render.environment import config_map, render
 from gemma_operator.render.manifests import stamped
 from gemma_operator.render.peers import engine_peers
 from gemma_operator.render.resources import engine_resources
@@ -47,12 +47,7 @@ def render_engine(
         "selector": objects.engine_selector(deployment.name),
     }
     rendered = [
-        render(
-            "config-map",
-            **common,
-            name=objects.probe_config_map(deployment.name),
-            data={objects.PROBE_KEY: _PROBE},
-        ),
+        config_map(objects.probe_config_map(deployment.name), {objects.PROBE_KEY: _PROBE}, **common),
         *_claim(deployment=deployment, spec=spec, common=common),
         render(
             "network-policy",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import yaml
@@ -63,3 +64,8 @@ def render(template: str, **values: Any) -> Object:
     """
     text = _ENVIRONMENT.get_template(f"{template}.yaml.j2").render(**values)
     return cast(Object, yaml.load(text, Loader=yaml.CSafeLoader))
+
+
+def config_map(name: str, data: Mapping[str, str], **values: Any) -> Object:
+    """A ConfigMap with these texts, which are no part of the template: parsing them would cost far more than the rest."""
+    return {**render("config-map", name=name, **values), "data": dict(data)}

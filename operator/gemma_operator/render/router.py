@@ -9,7 +9,7 @@ from gemma_router import proxy_config
 from gemma_operator.api import names
 from gemma_operator.api.config import OperatorConfig
 from gemma_operator.render import names as objects
-from gemma_operator.render.environment import render
+from gemma_operator.render.environment import config_map, render
 from gemma_operator.render.manifests import checksum, compact, stamped
 from gemma_operator.render.peers import operator_peers
 from gemma_operator.render.pod import USER_ID, tolerations, topology_spread
@@ -51,19 +51,9 @@ def render_router(
             role=config.router.role,
             service_account=router,
         ),
-        render(
-            "config-map",
-            **common,
-            name=objects.config_config_map(router),
-            data={objects.CONFIG_KEY: litellm_config},
-        ),
-        render("config-map", **common, name=objects.code_config_map(router), data=source),
-        render(
-            "config-map",
-            **common,
-            name=objects.routes_config_map(router),
-            data={objects.ROUTES_KEY: routes_json(routes)},
-        ),
+        config_map(objects.config_config_map(router), {objects.CONFIG_KEY: litellm_config}, **common),
+        config_map(objects.code_config_map(router), source, **common),
+        config_map(objects.routes_config_map(router), {objects.ROUTES_KEY: routes_json(routes)}, **common),
         render(
             "network-policy",
             **common,

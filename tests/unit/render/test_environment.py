@@ -2,10 +2,11 @@
 
 import re
 from importlib.resources import files
+from typing import Any
 
 import pytest
 import yaml
-from gemma_operator.render.environment import render, to_json
+from gemma_operator.render.environment import config_map, render, to_json
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
@@ -42,11 +43,11 @@ def test_yaml_reads_back_what_was_written(value: object) -> None:
     ],
 )
 def test_text_stays_text(text: str) -> None:
-    rendered = render(
-        "config-map", name=text, namespace="ns", labels={text or "x": text}, owners=[], data={"key": text}
-    )
-    assert rendered["metadata"]["name"] == text
-    assert rendered["data"] == {"key": text}
+    values: dict[str, Any] = {"namespace": "ns", "labels": {text or "x": text}, "owners": []}
+    secret = render("secret", name=text, data={"key": text}, **values)
+    assert (secret["metadata"]["name"], secret["stringData"]) == (text, {"key": text})
+    found = config_map(text, {"key": text}, **values)
+    assert (found["metadata"]["labels"], found["data"]) == ({text or "x": text}, {"key": text})
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
