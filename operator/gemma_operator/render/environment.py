@@ -67,5 +67,5 @@ def render(template: str, **values: Any) -> Object:
 
 
 def config_map(name: str, data: Mapping[str, str], **values: Any) -> Object:
-    """A ConfigMap with these texts, which are no part of the template: parsing them would cost far more than the rest."""
+    """A ConfigMap with these texts; no part of its template, since parsing them would cost far more than the rest."""
     return {**render("config-map", name=name, **values), "data": dict(data)}
