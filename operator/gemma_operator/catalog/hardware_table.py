@@ -125,7 +125,8 @@ def _labels(row: Accelerator) -> str:
     lines = []
     for found in row.identifications:
         for label, values in found.labels.items():
-            star = "*" if found.inferred else ""
+            # Escaped: two stars in one cell would be taken for emphasis.
+            star = "\\*" if found.inferred else ""
             shown = ", ".join(f"`{value}`{star}" for value in values)
             memory = f" with {found.memory_mib[0]} to {found.memory_mib[1]} MiB" if found.memory_mib else ""
             lines.append(f"`{label}`: {shown}{memory}")

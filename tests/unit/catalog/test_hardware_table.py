@@ -19,7 +19,7 @@ def test_every_row_is_on_the_page() -> None:
 def test_inferred_values_carry_the_mark() -> None:
     assert "| 22.5 | 300 |" in line("| l4 | 2")
     assert "| 900* |" in line("| v100-16 | 1")
-    assert "`nvidia-gb200`*" in TEXT
+    assert "`nvidia-gb200`\\*" in TEXT
     assert "`nvidia-l4`," not in TEXT
 
 
