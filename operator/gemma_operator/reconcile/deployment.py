@@ -171,7 +171,9 @@ def _manifests(world: World, observed: Observed, decision: Decision, *, last_goo
             if last_good is not None:
                 manifest = last_good
             elif before is not None:
-                observed.outdated = outdated(before, manifest, spec=spec, pool=pool, config=world.config)
+                observed.outdated = outdated(
+                    before, manifest, spec=spec, pool=pool, catalog=world.catalog, config=world.config
+                )
                 before_that = rollback.kept_good(live)
                 manifest = with_plan(
                     before, spec=spec, pool=pool, plan=decision.plan, good=before_that, upgrade=upgrade
