@@ -13,7 +13,7 @@ import pytest
 from localk8s import binaries
 
 from tests import pages
-from tests.kubectl import Kubectl, gemma
+from tests.kubectl import Kubectl, eventually, gemma
 from tests.pages import Block
 
 READY = {
@@ -93,6 +93,11 @@ def test_client_keys(kubectl: Kubectl, namespace: str, shell: tuple[Path, dict[s
     assert keys_after(remove) == {"default": old}
 
 
+def going(kubectl: Kubectl) -> set[str]:
+    """Namespaces that are being deleted."""
+    return {obj["metadata"]["name"] for obj in kubectl.find("namespaces") if obj["metadata"].get("deletionTimestamp")}
+
+
 def test_backup_and_restore(kubectl: Kubectl, namespace: str, shell: tuple[Path, dict[str, str]]) -> None:
     """What docs/operations/backup.md saves brings back what was deleted."""
     page, name = "docs/operations/backup.md", "gemma-router-keys"
@@ -103,6 +108,13 @@ def test_backup_and_restore(kubectl: Kubectl, namespace: str, shell: tuple[Path,
     kubectl("create", "secret", "generic", name, *keys, "-n", namespace)
     spec = kubectl.get("gdep", "chat", namespace=namespace)["spec"]
     data = kubectl.get("secret", name, namespace=namespace)["data"]
+    # What other tests left goes with its namespaces, and could not be restored into them.
+    eventually(
+        lambda: {obj["metadata"]["namespace"] for obj in kubectl.find("gdep")} & going(kubectl),
+        until=lambda left: not left,
+        seconds=120,
+        what="no GemmaDeployment is in a namespace that goes",
+    )
     run(pages.block_of(page, containing="export -A").text, folder=folder, environment=environment)
     kubectl("delete", "gdep/chat", f"secret/{name}", "-n", namespace)
     run(pages.block_of(page, containing="from-env-file").text, folder=folder, environment=environment)
@@ -116,6 +128,12 @@ def test_a_fleet_from_values(kubectl: Kubectl, shell: tuple[Path, dict[str, str]
     install, wait = pages.block_of(page, containing="helm install models").text.splitlines()
     folder, environment = in_namespace(shell, kubectl, "default")
     (folder / "fleet.yaml").write_text(pages.block_of(page, containing="# fleet.yaml", language="yaml").text)
+    eventually(
+        lambda: going(kubectl),
+        until=lambda left: namespace not in left,
+        seconds=120,
+        what="the namespace that another test used is gone",
+    )
     try:
         run(install, folder=folder, environment=environment)
         specs = {each["metadata"]["name"]: each["spec"] for each in kubectl.find("gdep", namespace=namespace)}
