@@ -50,8 +50,19 @@ def kubectl(control_plane: ControlPlane) -> Kubectl:
 @pytest.fixture(scope="session")
 def monitoring(kubectl: Kubectl) -> None:
     """The kinds of the Prometheus operator, from its own module."""
+    kinds = ("servicemonitors", "podmonitors", "prometheusrules")
     folder = binaries.module_folder(pins.load().module("prometheus-operator")) / "example" / "prometheus-operator-crd"
-    names = [f"{kind}.monitoring.coreos.com" for kind in ("servicemonitors", "podmonitors", "prometheusrules")]
+    _define(kubectl, folder, [f"{kind}.monitoring.coreos.com" for kind in kinds])
+
+
+@pytest.fixture
+def gateway_api(kubectl: Kubectl) -> None:
+    """HTTPRoute of the Gateway API, from its own module. For each test anew: one takes it away."""
+    folder = binaries.module_folder(pins.load().module("gateway-api")) / "config" / "crd" / "standard"
+    _define(kubectl, folder, ["httproutes.gateway.networking.k8s.io"])
+
+
+def _define(kubectl: Kubectl, folder: Path, names: list[str]) -> None:
     for name in names:
         plural, group = name.split(".", 1)
         kubectl("apply", "--server-side", "-f", str(folder / f"{group}_{plural}.yaml"))
@@ -59,7 +70,7 @@ def monitoring(kubectl: Kubectl) -> None:
         lambda: [conditions(kubectl.get("crd", name)).get("Established", {}).get("status") for name in names],
         until=lambda found: set(found) == {"True"},
         seconds=60,
-        what="the API server serves the kinds of the Prometheus operator",
+        what=f"the API server serves {', '.join(names)}",
     )
 
 

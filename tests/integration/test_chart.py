@@ -9,7 +9,7 @@ import yaml
 from gemma_operator.api.config import OperatorConfig
 from gemma_operator.api.spec import GemmaDeploymentSpec
 from gemma_operator.cli.images import OPERATOR_IMAGE
-from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, OWNED, QUOTAS
+from gemma_operator.cluster.resources import EXPOSING, GEMMA_DEPLOYMENTS, OWNED, QUOTAS
 from kubernetes_validate.utils import all_versions
 
 from tests import helm
@@ -137,6 +137,22 @@ def test_the_role_of_routers_follows_the_configuration():
     assert rule["resourceNames"] == ["other-router"]
 
 
+def test_what_exposes_routers_may_be_written_where_it_is_configured():
+    granted = _verbs(named(render(VARIANTS["exposed"]), "ClusterRole", "gemma-operator"))
+    for resource in EXPOSING:
+        assert granted[resource.group, resource.plural] == {"get", "list", "watch", "create", "patch"}
+        assert (resource.group, resource.plural) not in _verbs(named(render(), "ClusterRole", "gemma-operator"))
+    only = _verbs(
+        named(
+            render({"config": {"router": {"ingress": {"hosts": ["{namespace}.example.com"]}}}}),
+            "ClusterRole",
+            "gemma-operator",
+        )
+    )
+    assert ("networking.k8s.io", "ingresses") in only
+    assert ("gateway.networking.k8s.io", "httproutes") not in only
+
+
 def test_users_of_the_cluster_reach_gemma_deployments():
     objects = render()
     view, edit = (named(objects, "ClusterRole", f"gemma-operator-{name}") for name in ("view", "edit"))
@@ -202,6 +218,9 @@ def test_images_can_be_pinned_and_mirrored():
         ({"image": {"digest": "abc"}}, "digest"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"imageRegistry": "mirror.example"}, "imageRegistry"),
+        ({"config": {"router": {"ingress": {"hosts": []}}}}, "hosts"),
+        ({"config": {"router": {"ingress": {"hosts": ["{name}.example.com"]}}}}, "hosts"),
+        ({"config": {"router": {"httpRoute": {"hosts": ["{namespace}.example.com"]}}}}, "parentRefs"),
         ({"watchNamespaces": ["team-*"]}, "watchNamespaces"),
         ({"watchNamespaces": ["a", "a"]}, "watchNamespaces"),
         ({"rbac": {"nodes": "no"}}, "nodes"),

@@ -180,6 +180,12 @@ class TestNamespaces:
         selectors = [monitor["spec"].get("namespaceSelector") for monitor in monitors]
         assert {"matchNames": ["team-a", "team-b"]} in selectors
 
+    def test_one_namespace_may_have_a_host_of_its_own(self):
+        router: Object = {"ingress": {"hosts": ["llm.example.com"]}}
+        assert render({"watchNamespaces": ["team-a"], "config": {"router": router}})
+        two = {"watchNamespaces": ["team-a", "team-b"], "config": {"router": router}}
+        assert "would be the host of every namespace" in helm.refusal(STACK, two)
+
     def test_notes_name_one_of_them(self):
         assert "kubectl apply --namespace team-a" in notes({"watchNamespaces": ["team-a"]})
 
@@ -201,6 +207,7 @@ class TestNamespaces:
         ({"config": {"inventory": {"source": "static"}}}, "set rbac.nodes to false"),
         ({"config": {"inventory": {"nodes": [NODES]}}}, "set rbac.nodes to false, or remove the list"),
         ({"rbac": {"nodes": False}}, "describe them in config.inventory.nodes"),
+        ({"config": {"router": {"ingress": {"hosts": ["a.example.com"]}}}}, "put {namespace} into it"),
         ({"extraArgs": ["--config=/x"]}, "write it into the value `config`"),
         ({"extraArgs": ["--port=1"]}, "metrics.service.port"),
         ({"extraArgs": ["--lease=x"]}, "names the Lease itself"),

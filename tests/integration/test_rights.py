@@ -33,7 +33,11 @@ STATIC: Object = {
                     "labels": {"nvidia.com/gpu.product": "NVIDIA-L4", "kubernetes.io/arch": "amd64"},
                 }
             ]
-        }
+        },
+        "router": {
+            "ingress": {"hosts": ["llm.example.com"]},
+            "httpRoute": {"hosts": ["llm.example.com"], "parentRefs": [{"name": "public"}]},
+        },
     },
 }
 
@@ -95,7 +99,8 @@ def installed(
 
     # Its pods would be faked; the process of this test takes their place. Other tests leave a role `gemma-router`,
     # which releases keep.
-    config = {**values.get("config", {}), "router": {"role": "rights-router"}}
+    config: Object = {"router": {}, **values.get("config", {})}
+    config["router"] = {**config["router"], "role": "rights-router"}
     given = {**values, "config": config, "replicas": 0, "crds": {"enabled": False}}
     run("install", "rights", STACK, "--values", "-")
     try:
@@ -191,8 +196,8 @@ def test_with_the_nodes_it_follows_gpus_of_every_namespace(
     assert requests.forbidden() == []
 
 
-def test_in_one_namespace_alone_it_serves_from_the_static_inventory(
-    control_plane: ControlPlane, kubectl: Kubectl, namespace: str, home: str, tmp_path: Path
+def test_in_one_namespace_alone_it_serves_from_the_static_inventory_and_exposes_the_router(
+    control_plane: ControlPlane, kubectl: Kubectl, gateway_api: None, namespace: str, home: str, tmp_path: Path
 ) -> None:
     requests = Requests(control_plane.audit_log, home=home)
     values = {"watchNamespaces": [namespace], **STATIC}
@@ -211,9 +216,16 @@ def test_in_one_namespace_alone_it_serves_from_the_static_inventory(
             what="two GPUs are not free",
         )
         assert may_read_endpoints(kubectl, router_of=namespace, namespace=namespace)
-        kubectl("delete", "gdep", "--all", "-n", namespace)
         eventually(
-            lambda: kubectl.find("rolebindings", namespace=namespace, selector="gemma4stack.dev/router"),
+            lambda: {obj["kind"] for obj in kubectl.find("ingresses,httproutes", namespace=namespace)},
+            until=lambda found: found == {"Ingress", "HTTPRoute"},
+            seconds=30,
+            what="the router is exposed",
+        )
+        kubectl("delete", "gdep", "--all", "-n", namespace)
+        kinds = "rolebindings,ingresses,httproutes"
+        eventually(
+            lambda: kubectl.find(kinds, namespace=namespace, selector="gemma4stack.dev/router"),
             until=lambda found: not found,
             seconds=60,
             what="the router is gone",

@@ -42,6 +42,20 @@
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [rolebindings]
   verbs: [get, list, watch, create, patch, delete]
+{{- with (.Values.config).router }}
+{{- if .ingress }}
+# What exposes routers; garbage collection deletes it.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, patch]
+{{- end }}
+{{- if .httpRoute }}
+# What exposes routers; garbage collection deletes it.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch]
+{{- end }}
+{{- end }}
 # Keys are made once and never read.
 - apiGroups: [""]
   resources: [secrets]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from gemma_operator.api.base import ApiModel
+from gemma_operator.api.exposure import HttpRouteSettings, IngressSettings
 from gemma_operator.api.mirror import REGISTRY, mirrored
 
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", max_length=20)]
@@ -152,6 +153,10 @@ class RouterSettings(ApiModel):
     service_type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field(
         "ClusterIP", description="Type of the router's Service."
     )
+    ingress: IngressSettings | None = Field(None, description="Ingress for each router; none unless given.")
+    http_route: HttpRouteSettings | None = Field(
+        None, description="HTTPRoute of the Gateway API for each router; none unless given."
+    )
 
 
 class OperatorConfig(ApiModel):
@@ -206,6 +211,13 @@ class OperatorConfig(ApiModel):
             )
         if len(set(self.namespaces)) != len(self.namespaces):
             raise ValueError("namespaces names one of them twice: remove it")
+        for field, exposure in (("ingress", self.router.ingress), ("httpRoute", self.router.http_route)):
+            for host in exposure.hosts if exposure else ():
+                if "{namespace}" not in host and len(self.namespaces) != 1:
+                    raise ValueError(
+                        f"router.{field}.hosts: {host} would be the host of every namespace, and mix their requests "
+                        "and keys: put {namespace} into it, or name one namespace in namespaces"
+                    )
         return self
 
     @property

@@ -186,6 +186,9 @@ class EndpointStatus(StatusModel):
     """Where clients send requests."""
 
     url: str = Field(description="Base URL for OpenAI clients inside the cluster.")
+    external_url: str | None = Field(
+        None, description="Base URL for clients outside of the cluster, where routers are exposed."
+    )
     models: list[str] = Field(max_length=32, description="Model names that it answers to.")
 
 

@@ -126,7 +126,8 @@ def _facts(each: View, now: datetime) -> Iterator[tuple[str, str]]:
     if status.outdated:
         yield "Outdated", f"{status.outdated}: kubectl gemma upgrade {each.name} -n {each.namespace} --dry-run"
     if status.endpoint:
-        yield "Endpoint", f"{status.endpoint.url}, model {' or '.join(status.endpoint.models)}"
+        urls = " or ".join(filter(None, (status.endpoint.external_url, status.endpoint.url)))
+        yield "Endpoint", f"{urls}, model {' or '.join(status.endpoint.models)}"
     if (queue := status.queue) is not None:
         yield (
             "Queue",

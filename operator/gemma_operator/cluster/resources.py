@@ -47,6 +47,8 @@ DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", "Ingress")
+HTTP_ROUTES = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 OWNED = (
@@ -61,7 +63,10 @@ OWNED = (
 )
 """Kinds that the operator applies, watched by the label of its field manager. Secrets are created and never read."""
 
-BY_KIND = {(r.api_version, r.kind): r for r in (*OWNED, SECRETS, GEMMA_DEPLOYMENTS)}
+EXPOSING = (INGRESSES, HTTP_ROUTES)
+"""Kinds that the operator applies and watches only where they are configured."""
+
+BY_KIND = {(r.api_version, r.kind): r for r in (*OWNED, *EXPOSING, SECRETS, GEMMA_DEPLOYMENTS)}
 
 
 def resource_of(manifest: Object) -> Resource:

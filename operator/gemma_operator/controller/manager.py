@@ -12,13 +12,23 @@ import kopf
 
 from gemma_operator.api import names
 from gemma_operator.api.config import OperatorConfig
-from gemma_operator.api.errors import Transient
+from gemma_operator.api.errors import ApiError, ConfigurationError, Transient
 from gemma_operator.api.status import Phase
 from gemma_operator.catalog.types import Catalog
 from gemma_operator.cluster import telemetry
 from gemma_operator.cluster.client import Client
 from gemma_operator.cluster.log import logger
-from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, NODES, OWNED, PODS, QUOTAS, Object, Resource
+from gemma_operator.cluster.resources import (
+    GEMMA_DEPLOYMENTS,
+    HTTP_ROUTES,
+    INGRESSES,
+    NODES,
+    OWNED,
+    PODS,
+    QUOTAS,
+    Object,
+    Resource,
+)
 from gemma_operator.cluster.store import Key, Store, key_of
 from gemma_operator.controller import scaling, watches
 from gemma_operator.controller.intake import ROUTER_DELAY_SECONDS, Intake
@@ -58,6 +68,12 @@ def trim_any_pod(pod: Object) -> Object:
     return {**small, "metadata": {**small["metadata"], **metadata}, "status": pod.get("status", {})}
 
 
+def owned(config: OperatorConfig) -> list[Resource]:
+    """Kinds that the operator applies: an API server need not know HTTPRoutes, nor an operator have rights on both."""
+    exposing = {INGRESSES: config.router.ingress, HTTP_ROUTES: config.router.http_route}
+    return [*OWNED, *(resource for resource, settings in exposing.items() if settings is not None)]
+
+
 def make_stores(config: OperatorConfig) -> dict[Resource, Store]:
     """The caches of everything that is planned from or owned."""
     watched = config.namespaces
@@ -67,7 +83,10 @@ def make_stores(config: OperatorConfig) -> dict[Resource, Store]:
         # GPUs are taken by pods of any namespace.
         Store(PODS, trim=trim_any_pod, index=label_index, namespaces=() if config.reads_nodes else watched),
         Store(QUOTAS, trim=trim_quota, namespaces=watched),
-        *(Store(resource, trim=trim, selector=_OURS, index=label_index, namespaces=watched) for resource in OWNED),
+        *(
+            Store(resource, trim=trim, selector=_OURS, index=label_index, namespaces=watched)
+            for resource in owned(config)
+        ),
     ]
     return {store.resource: store for store in stores}
 
@@ -215,6 +234,12 @@ class Manager:
                 await self.relist()
                 break
             except Transient as error:
+                if isinstance(error, ApiError) and error.status == 404:
+                    # Nor would kopf find it later: it asks once, at its start, which kinds there are.
+                    raise ConfigurationError(
+                        f"{error}: the API server does not know this kind. Install its CustomResourceDefinition, and "
+                        "wait for the next start; or, for HTTPRoutes, remove router.httpRoute from the configuration"
+                    ) from error
                 delay = min(30.0, 0.5 * 2.0 ** min(attempt, 10))
                 logger().warning("first lists failed, again in %.1f s: %s", delay, error)
                 await asyncio.sleep(delay)

@@ -20,6 +20,7 @@ from gemma_operator.reconcile.report import report
 from gemma_operator.reconcile.specs import asked_upgrade, is_paused, parse_spec
 from gemma_operator.reconcile.world import World, is_ours
 from gemma_operator.render.engine import render_engine
+from gemma_operator.render.exposure import external_url
 from gemma_operator.render.types import DeploymentIdentity, Strategy
 
 BLOCKED_RETRY_SECONDS = 10.0
@@ -234,6 +235,7 @@ async def _look(world: World, observed: Observed) -> None:
     observed.taken = aliases.taken(world.stores[GEMMA_DEPLOYMENTS], obj, spec)
     router = (namespace, spec.router.name)
     observed.router = world.stores[DEPLOYMENTS].get(router)
+    observed.external_url = external_url(config=world.config, namespace=namespace, router=spec.router.name)
     problem = world.router_problems.get(router)
     observed.router_problem = problem or await failures.examine(
         world,

@@ -47,6 +47,8 @@ class Observed:
     taken: NameTaken | None = None
     router: Object | None = None
     router_problem: Diagnosis | None = None
+    external_url: str | None = None
+    """Of its router, for clients outside of the cluster."""
     rolled_back: RolledBack | None = None
     """The change that did not become ready, while what ran before it runs on."""
     outdated: str = ""

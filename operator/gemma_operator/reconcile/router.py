@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from gemma_operator.api import names
 from gemma_operator.api.errors import Terminal
 from gemma_operator.api.spec import GemmaDeploymentSpec, seconds
-from gemma_operator.cluster.resources import DEPLOYMENTS, GEMMA_DEPLOYMENTS, SECRETS, SERVICE_ACCOUNTS, Object
+from gemma_operator.cluster.log import logger
+from gemma_operator.cluster.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    GEMMA_DEPLOYMENTS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Object,
+)
 from gemma_operator.cluster.store import Key, key_of
 from gemma_operator.reconcile import aliases, apply
 from gemma_operator.reconcile.deployment import Outcome, identity
@@ -14,7 +22,8 @@ from gemma_operator.reconcile.diagnosis import Diagnosis, container_status
 from gemma_operator.reconcile.kept import kept_plan
 from gemma_operator.reconcile.replicas import measured_start
 from gemma_operator.reconcile.specs import is_paused
-from gemma_operator.reconcile.world import World
+from gemma_operator.reconcile.world import World, is_ours
+from gemma_operator.render.exposure import ANCHORS, anchor_name, exposures, render_exposure
 from gemma_operator.render.router import render_router, router_secrets
 from gemma_operator.render.types import Route, RouterKeys
 
@@ -54,11 +63,34 @@ async def reconcile_router(world: World, key: Key) -> Outcome:
         if world.stores[DEPLOYMENTS].get(key) is None or _misses_secret(world, key):
             await _create_secrets(world, key)
         await apply.ensure_all(world, manifests, owners=uids)
+        await _expose(world, key, owners=uids)
         world.router_problems.pop(key, None)
     except Terminal as problem:
         world.router_problems[key] = Diagnosis(reason=problem.reason, message=problem.message)
         return Outcome(requeue_after=CONFLICT_RETRY_SECONDS)
     return Outcome()
+
+
+async def _expose(world: World, key: Key, *, owners: frozenset[str]) -> None:
+    """Bring Ingress and HTTPRoute to what is configured; one that is not any more goes with its anchor."""
+    namespace, name = key
+    wanted = exposures(config=world.config, namespace=namespace, router=name)
+    for kind in ANCHORS:
+        anchor = world.stores[CONFIG_MAPS].get((namespace, anchor_name(name, kind)))
+        if anchor is None or anchor["metadata"]["name"] in [each.anchor for each in wanted]:
+            continue
+        if any(is_ours(anchor, uid=owner) for owner in owners):
+            logger(anchor).info("deleting: the router is no longer exposed by it")
+            metadata = anchor["metadata"]
+            await world.client.delete(CONFIG_MAPS, name=metadata["name"], namespace=namespace, uid=metadata["uid"])
+            world.stores[CONFIG_MAPS].remove(anchor)
+    for each in wanted:
+        anchor = world.stores[CONFIG_MAPS].get((namespace, each.anchor))
+        if anchor is None:
+            continue  # somebody deleted it a moment ago; its event brings this router back here
+        uid = anchor["metadata"]["uid"]
+        manifest = render_exposure(each, namespace=namespace, router=name, anchor_uid=uid)
+        await apply.ensure_all(world, [manifest], owners=frozenset({uid}))
 
 
 def routes(world: World, served: Sequence[tuple[Object, GemmaDeploymentSpec]]) -> list[Route]:

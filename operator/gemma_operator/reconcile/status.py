@@ -229,7 +229,11 @@ def _endpoint(observed: Observed) -> EndpointStatus:
     if spec is None or not spec.router.enabled:
         return EndpointStatus(url=f"http://{name}.{namespace}.svc:{names.ENGINE_PORT}/v1", models=[name])
     aliases = [alias for alias in spec.router.aliases if observed.taken is None or alias != observed.taken.name]
-    return EndpointStatus(url=f"http://{spec.router.name}.{namespace}.svc/v1", models=[name, *aliases])
+    return EndpointStatus(
+        url=f"http://{spec.router.name}.{namespace}.svc/v1",
+        external_url=observed.external_url,
+        models=[name, *aliases],
+    )
 
 
 def _plan(observed: Observed, pool: Pool) -> PlanStatus:

@@ -10,6 +10,7 @@ from gemma_operator.api import names
 from gemma_operator.api.config import OperatorConfig
 from gemma_operator.render import names as objects
 from gemma_operator.render.environment import config_map, render
+from gemma_operator.render.exposure import anchors
 from gemma_operator.render.manifests import checksum, compact, stamped
 from gemma_operator.render.peers import operator_peers
 from gemma_operator.render.pod import USER_ID, tolerations, topology_spread
@@ -66,6 +67,7 @@ def render_router(
                 },
             ],
         ),
+        *anchors(config=config, namespace=namespace, router=router, common=common),
         render("disruption-budget", **common, name=router),
         render("service", **common, name=router, type=config.router.service_type, port=names.ROUTER_SERVICE_PORT),
         _deployment(router=router, config=config, common=common, restart_on=checksum([litellm_config, source])),

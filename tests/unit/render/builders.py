@@ -7,6 +7,7 @@ from gemma_operator.api.config import OperatorConfig
 from gemma_operator.api.spec import GemmaDeploymentSpec
 from gemma_operator.planner.types import Memory, Pool, Resources, Supply
 from gemma_operator.render.engine import render_engine
+from gemma_operator.render.exposure import exposures, render_exposure
 from gemma_operator.render.router import render_router
 from gemma_operator.render.types import DeploymentIdentity, Object, Route, RouterKeys, Strategy
 
@@ -117,6 +118,37 @@ def router_objects(
         operator_namespace="gemma-system",
         code=CODE if code is None else code,
     )
+
+
+EXPOSED: dict[str, Any] = {
+    "ingress": {
+        "hosts": ["{router}.{namespace}.example.com", "{namespace}.llm.example.com"],
+        "className": "nginx",
+        "controller": "nginx",
+        "tlsSecret": "{router}-tls",
+        "annotations": {"cert-manager.io/cluster-issuer": "letsencrypt"},
+    },
+    "httpRoute": {
+        "hosts": ["{router}-{namespace}.example.com"],
+        "parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https"}],
+    },
+}
+"""`router` of a configuration with both ways into a router."""
+
+
+def exposing_objects(**router: Any) -> list[Object]:
+    """Anchors, Ingress and HTTPRoute of router `gemma-router`."""
+    settings = config(router=router or EXPOSED)
+    found = exposures(config=settings, namespace="team-a", router="gemma-router")
+    names = [each.anchor for each in found]
+    anchors = [obj for obj in router_objects(router=router or EXPOSED) if obj["metadata"]["name"] in names]
+    return [
+        *anchors,
+        *(
+            render_exposure(each, namespace="team-a", router="gemma-router", anchor_uid=f"uid-{each.anchor}")
+            for each in found
+        ),
+    ]
 
 
 def of_kind(objects: list[Object], kind: str, name: str | None = None) -> Object:

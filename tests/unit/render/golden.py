@@ -38,7 +38,7 @@ def manifests() -> dict[str, list[Object]]:
         name: [item for item in objects if index == 0 or item["kind"] != "ConfigMap"]
         for index, (name, objects) in enumerate(engines.items())
     }
-    return {**shown, "router": builders.router_objects()}
+    return {**shown, "router": builders.router_objects(), "router-exposed": builders.exposing_objects()}
 
 
 def text(objects: list[Object]) -> str:
