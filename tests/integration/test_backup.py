@@ -61,6 +61,8 @@ def plans(kubectl: Kubectl) -> dict[str, Object]:
 def test_everything_is_made_anew_from_the_deployments_alone(
     control_plane: ControlPlane, kubectl: Kubectl, empty: ControlPlane, tmp_path: Path
 ) -> None:
+    # An export of all namespaces holds what other tests left, too.
+    kubectl("delete", "gdep", "--all", "-A", timeout=120)
     furnish(kubectl)
     try:
         with Operator(kubeconfig=control_plane.kubeconfig, folder=tmp_path, config={"namespaces": [*NAMESPACES]}):
