@@ -16,8 +16,8 @@ IMAGES = ("operator", "standin", "router")
 RELEASE = "gemma"
 NAMESPACE = "gemma-system"
 OPERATOR = "gemma-operator"
-CHART = paths.REPOSITORY / "charts" / "gemma4-stack"
-VALUES = paths.REPOSITORY / "tests" / "e2e" / "values.yaml"
+CHART = Path("charts", "gemma4-stack")
+VALUES = Path("tests", "e2e", "values.yaml")
 L4 = gpus.Gpus(product="NVIDIA-L4", memory_mib=23034, count=4, compute=(8, 9), driver="580.95.05", cuda="13.0")
 
 
@@ -53,8 +53,8 @@ def without_gpus() -> gpus.Gpus:
     return dataclasses.replace(L4, count=0)
 
 
-def install(name: str, *, operator_image: str, routers: int) -> None:
-    """Install or upgrade the chart, and wait until the operator is ready.
+def install(name: str, *, operator_image: str, routers: int, tree: Path = paths.REPOSITORY) -> None:
+    """Install or upgrade the chart of a checkout, and wait until the operator is ready.
 
     The image's identity goes into an annotation, so that a rebuilt image of the same tag is rolled out.
     """
@@ -65,7 +65,7 @@ def install(name: str, *, operator_image: str, routers: int) -> None:
                 binaries.path("helm"),
                 "upgrade",
                 RELEASE,
-                CHART,
+                tree / CHART,
                 "--install",
                 "--kubeconfig",
                 paths.kubeconfig(name),
@@ -73,7 +73,9 @@ def install(name: str, *, operator_image: str, routers: int) -> None:
                 NAMESPACE,
                 "--create-namespace",
                 "--values",
-                VALUES,
+                tree / VALUES,
+                "--set",
+                f"image.tag={operator_image.partition(':')[2]}",
                 "--set",
                 f"config.router.replicas={routers}",
                 "--set-string",

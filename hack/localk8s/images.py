@@ -1,5 +1,6 @@
 """Our own images: packages installed on the host, copied onto a Python base; non-root, fit for a read-only root."""
 
+import dataclasses
 import hashlib
 import json
 import tomllib
@@ -42,7 +43,7 @@ class Base:
     """Folder that the base's Python imports packages from."""
 
 
-def recipes(text: str) -> dict[str, Recipe]:
+def recipes(text: str, *, root: Path = paths.REPOSITORY) -> dict[str, Recipe]:
     """Read the text of images.toml. Raises LocalError with the row and field that is missing."""
     found = {}
     for name, row in tomllib.loads(text).items():
@@ -52,20 +53,20 @@ def recipes(text: str) -> dict[str, Recipe]:
         found[name] = Recipe(
             name=name,
             tag=row["tag"],
-            requirements=paths.REPOSITORY / row["requirements"],
-            scripts={**row.get("scripts", {}), **_scripts_of(row.get("source"))},
+            requirements=root / row["requirements"],
+            scripts={**row.get("scripts", {}), **_scripts_of(row.get("source"), root=root)},
             entrypoint=tuple(row["entrypoint"]),
-            source=paths.REPOSITORY / row["source"] if "source" in row else None,
-            inputs=tuple(paths.REPOSITORY / part for part in row.get("inputs", ())),
+            source=root / row["source"] if "source" in row else None,
+            inputs=tuple(root / part for part in row.get("inputs", ())),
         )
     return found
 
 
-def _scripts_of(source: str | None) -> dict[str, str]:
+def _scripts_of(source: str | None, *, root: Path) -> dict[str, str]:
     """Return the console scripts that the pyproject.toml of a folder declares."""
     if source is None:
         return {}
-    project = tomllib.loads((paths.REPOSITORY / source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((root / source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared: dict[str, str] = project.get("scripts", {})
     return declared
 
@@ -91,6 +92,14 @@ def build(names: Iterable[str], *, base: str | None = None) -> list[str]:
             _build(known[name], foundation)
         tags.append(known[name].tag)
     return tags
+
+
+def build_from(tree: Path, name: str, *, tag: str) -> None:
+    """Build an image as another checkout of the project describes it, under a tag of its own."""
+    engine.ensure()
+    recipe = recipes((tree / "hack" / "images.toml").read_text(encoding="utf-8"), root=tree)[name]
+    with lock(f"image-{name}"):
+        _build(dataclasses.replace(recipe, tag=tag), _inspect(base_image(None)))
 
 
 def base_image(wanted: str | None) -> str:

@@ -1,10 +1,13 @@
 """The chart's life in a cluster that serves: its own test, an upgrade, removal, a new installation. Nobody notices."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import stack
-from localk8s import images
+from localk8s import cluster, images, paths
 
 from tests.e2e.audit import AuditLog
 from tests.e2e.chat import ask, router_client
@@ -44,7 +47,8 @@ def test_upgrade_removal_and_return_cost_nothing(
     engines = {pod["metadata"]["uid"] for pod in engine_pods(kubectl, namespace, "chat")}
     before = leader(kubectl)["metadata"]["name"]
     with load(kubectl, namespace, "chat", rate=0.5, tokens=60) as running:
-        words = ("upgrade", stack.RELEASE, str(stack.CHART), "--reuse-values", "--set=config.scrapeSeconds=4")
+        chart = str(paths.REPOSITORY / stack.CHART)
+        words = ("upgrade", stack.RELEASE, chart, "--reuse-values", "--set=config.scrapeSeconds=4")
         stack.helm(CLUSTER, *words, "--wait", "--timeout=180s", log="helm-upgrade")
         eventually(
             lambda: leader(kubectl)["metadata"]["name"],
@@ -72,3 +76,54 @@ def test_upgrade_removal_and_return_cost_nothing(
     assert {pod["metadata"]["uid"] for pod in engine_pods(kubectl, namespace, "chat")} == replaced
     written = [write for write in audit.writes(since=start) if f" {namespace}/" in write]
     assert not [write for write in written if "gemmadeployments" not in write], "a new installation changes nothing"
+
+
+def test_an_upgrade_from_the_commit_before_restarts_no_engine(
+    kubectl: Kubectl, namespace: str, installed: None, tmp_path: Path
+) -> None:
+    before, image = tmp_path / "before", "local/gemma-operator:before"
+    _export(before)
+    images.build_from(before, "operator", tag=image)
+    cluster.load(CLUSTER, [image])
+    stack.helm(CLUSTER, "uninstall", stack.RELEASE, "--wait", "--timeout=120s", log="helm-uninstall")
+    stack.install(CLUSTER, operator_image=image, routers=1, tree=before)
+    kubectl.apply(gemma("chat", SPEC), namespace=namespace)
+    until_ready(kubectl, namespace, "chat")
+    engines = {pod["metadata"]["uid"] for pod in engine_pods(kubectl, namespace, "chat")}
+    old = leader(kubectl)["metadata"]["name"]
+    with load(kubectl, namespace, "chat", rate=0.5, tokens=60) as running:
+        install()
+        eventually(
+            lambda: leader(kubectl)["metadata"]["name"],
+            until=lambda name: name != old,
+            seconds=90,
+            what="the new operator works",
+        )
+        change = '{"spec":{"router":{"aliases":["after"]}}}'
+        kubectl("patch", "gdep", "chat", "-n", namespace, "--type=merge", "-p", change)
+        eventually(
+            lambda: kubectl.get("gdep", "chat", namespace=namespace)["status"]["endpoint"]["models"],
+            until=lambda models: "after" in models,
+            seconds=60,
+            what="the new operator carries out a change",
+        )
+        until_ready(kubectl, namespace, "chat")
+    running.check(at_least=5)
+    [engine] = engine_pods(kubectl, namespace, "chat")
+    assert {engine["metadata"]["uid"]} == engines
+    assert sum(status["restartCount"] for status in engine["status"]["containerStatuses"]) == 0
+
+
+def _export(tree: Path) -> None:
+    """The commit before this one; where the checkout has none, this tree as it stands."""
+    git = ["git", "-c", "safe.directory=*", "-C", str(paths.REPOSITORY)]
+    archive = subprocess.run([*git, "archive", "HEAD^"], capture_output=True, check=False)
+    tree.mkdir()
+    if archive.returncode == 0:
+        subprocess.run(["tar", "-x", "-C", str(tree)], input=archive.stdout, check=True)
+        return
+    print("no commit before this one is here: the upgrade is one to the same version")
+    for folder in ("charts", "hack", "operator", "requirements", "tests"):
+        shutil.copytree(paths.REPOSITORY / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(paths.REPOSITORY / file, tree / file)
