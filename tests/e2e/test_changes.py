@@ -214,7 +214,7 @@ def test_the_leader_is_killed_under_load(
     assert _new_leader(kubectl, before) in standing_by, "its caches were warm"
     change = '{"spec":{"router":{"aliases":["after"]}}}'
     kubectl("patch", "gdep", "chat", "-n", shared_namespace, "--type=merge", "-p", change)
-    eventually(lambda: ask(client, "after"), seconds=60, what="the new leader carries out a change")
+    assert until_answered(client, "after"), "the new leader carries out a change"
     for one in streams:
         assert one.ended.wait(180), "a stream did not end"
         assert (one.error, one.finish, one.tokens) == ("", "length", 480)
