@@ -57,7 +57,9 @@ def test_upgrade_removal_and_return_cost_nothing(
             what="an operator with the new configuration works",
         )
         stack.helm(CLUSTER, "uninstall", stack.RELEASE, "--wait", "--timeout=120s", log="helm-uninstall")
-        assert not kubectl.find("pods", namespace=SYSTEM)
+        eventually(
+            lambda: kubectl.find("pods", namespace=SYSTEM), until=lambda pods: not pods, seconds=60, what="no operator"
+        )
         assert conditions(kubectl.get("crd", CRD))["Established"]["status"] == "True"
         with router_client(kubectl, namespace) as client:
             assert ask(client, "chat"), "what runs goes on without an operator"
