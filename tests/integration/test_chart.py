@@ -101,10 +101,10 @@ def test_the_operator_may_do_what_it_does_and_no_more():
     for resource in OWNED:
         assert {"get", "list", "watch", "create", "patch", "delete"} <= granted[resource.group, resource.plural]
     for resource in (GEMMA_DEPLOYMENTS, QUOTAS):
-        assert granted[resource.group, resource.plural] == {"get", "list", "watch"}
+        assert granted[resource.group, resource.plural] == {"list", "watch"}
     nodes = _verbs(named(objects, "ClusterRole", "gemma-system-gemma-operator-nodes"))
     assert nodes == {("", "nodes"): {"list", "watch"}, ("", "pods"): {"list", "watch"}}
-    assert granted["", "pods"] == {"get", "list", "watch", "patch"}
+    assert granted["", "pods"] == {"list", "watch", "patch"}
     assert granted["", "secrets"] == {"create"}
     assert granted["", "pods/log"] == {"get"}
     assert granted["gemma4stack.dev", "gemmadeployments/status"] == {"update"}

@@ -3,7 +3,7 @@
 # What it serves.
 - apiGroups: [gemma4stack.dev]
   resources: [gemmadeployments]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [gemma4stack.dev]
   resources: [gemmadeployments/status]
   verbs: [update]
@@ -14,7 +14,7 @@
 # What it plans from, nodes apart.
 - apiGroups: [""]
   resources: [pods, resourcequotas]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # Which replica goes first when one must go (pod-deletion-cost).
 - apiGroups: [""]
   resources: [pods]
@@ -25,7 +25,7 @@
   verbs: [get]
 - apiGroups: [""]
   resources: [events]
-  verbs: [get, list, create, patch]
+  verbs: [list, create, patch]
 # What it makes.
 - apiGroups: [apps]
   resources: [deployments]
