@@ -115,12 +115,12 @@ def start_streams(client: OpenAI, model: str, *, count: int, tokens: int) -> lis
     return streams
 
 
-def until_answered(client: OpenAI, model: str, *, seconds: float = 60) -> str:
+def until_answered(client: OpenAI, model: str, *, tokens: int = 16, seconds: float = 60) -> str:
     """The first answer, asking again until one comes."""
 
     def probe() -> str:
         try:
-            return ask(client, model)
+            return ask(client, model, tokens=tokens)
         except Exception as error:
             raise OSError(f"{type(error).__name__}: {error}") from error
 

@@ -141,7 +141,7 @@ def test_tools_and_thinking(kubectl: Kubectl, shared_namespace: str, url: str, c
     with applied(kubectl, shared_namespace, "tools.yaml", "thinking.yaml") as found:
         assert {plan(obj) for obj in found.values()} == {"31b int4 on 2×l4"}
         for name in found:
-            assert until_answered(client, name)
+            assert until_answered(client, name, tokens=256), "thoughts come before the answer, and count"
         answer, notes = run(url, "agent.py", "agent", "What is the local time?")
         [result] = re.findall(r"^local_time\(.*\) = (\d\d:\d\d in Europe/Berlin)$", notes, flags=re.MULTILINE)
         assert f"{result} (from a tool)" in answer
