@@ -48,6 +48,7 @@ async def _measure(plane: ControlPlane, kubectl: Kubectl, folder: Path) -> list[
         crs = [_cr(index, prefix="fleet") for index in range(DEPLOYMENTS)]
         _namespaces(kubectl, prefix="fleet")
         with Operator(kubeconfig=plane.kubeconfig, folder=folder) as operator:
+            _calm()
             log = AuditLog(plane.audit_log, agent="gemma-operator/")
             start = time.perf_counter()
             await _write(client, [(GEMMA_DEPLOYMENTS, cr) for cr in crs])
@@ -67,6 +68,7 @@ async def _measure(plane: ControlPlane, kubectl: Kubectl, folder: Path) -> list[
         _namespaces(kubectl, prefix="bare")
         objects = [(GEMMA_DEPLOYMENTS, _cr(index, prefix="bare")) for index in range(DEPLOYMENTS)]
         objects += [(resource_of(obj), obj) for obj in map(_moved, made)]
+        _calm()
         start = time.perf_counter()
         await _write(client, objects)
         bare = time.perf_counter() - start
@@ -98,6 +100,24 @@ def _findings(with_operator: float, bare: float, memory: float, writes: Counter[
             f"reconciled; {dict(writes) or 'none'}",
         ),
     ]
+
+
+def _calm() -> None:
+    """Wait until the machine rests: what is measured is work, and no start of operator or control plane."""
+
+    def busy() -> float:
+        before = _cpu_seconds()
+        time.sleep(1)  # an interval of observation, not a wait for a condition
+        after = _cpu_seconds()
+        return 1 - (after[1] - before[1]) / (after[0] - before[0])
+
+    eventually(busy, until=lambda share: share < 0.2, seconds=120, what="the machine rests (share that is busy)")
+
+
+def _cpu_seconds() -> tuple[float, float]:
+    """Of all processors since the start: altogether, and idle."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return sum(ticks), ticks[3] + ticks[4]
 
 
 def _cr(index: int, *, prefix: str) -> Object:

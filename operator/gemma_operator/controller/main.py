@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import uvloop
 from gemma_router.source import files
 
 from gemma_operator.api.errors import ConfigurationError, OperatorError, Transient
@@ -101,7 +102,8 @@ def _main(
     """Run the gemma4-stack operator."""
     log.configure(level=log_level.upper())
     try:
-        asyncio.run(run(config_file=config, host=host, port=port, lease=lease))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(config_file=config, host=host, port=port, lease=lease))
     except ConfigurationError as error:
         logging.getLogger("gemma").critical("configuration: %s", error)
         sys.exit(2)
