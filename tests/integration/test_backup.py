@@ -16,7 +16,7 @@ from tests.integration.operator_process import ROOT, Operator
 from tests.kubectl import Kubectl, Object, conditions, eventually, gemma
 
 pytestmark = pytest.mark.timeout(300)
-NAMESPACES = ("team-a", "team-b")
+NAMESPACES = ("backup-a", "backup-b")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def furnish(kubectl: Kubectl) -> None:
 def plans(kubectl: Kubectl) -> dict[str, Object]:
     """What runs of each GemmaDeployment, and what it answers to."""
     found = {}
-    for obj in kubectl.find("gdep", namespace="team-a") + kubectl.find("gdep", namespace="team-b"):
+    for obj in kubectl.find("gdep", namespace="backup-a") + kubectl.find("gdep", namespace="backup-b"):
         status, key = obj["status"], f"{obj['metadata']['namespace']}/{obj['metadata']['name']}"
         found[key] = {
             "plan": status["plan"]["pools"],
@@ -68,9 +68,9 @@ def test_everything_is_made_anew_from_the_deployments_alone(
         with Operator(kubeconfig=control_plane.kubeconfig, folder=tmp_path, config={"namespaces": [*NAMESPACES]}):
             labelled = gemma("chat", {"model": "e4b", "router": {"aliases": ["gpt"]}})
             labelled["metadata"]["labels"] = {"team": "a"}
-            kubectl.apply(labelled, gemma("code", {"model": "12b", "context": 16384}), namespace="team-a")
-            kubectl.apply(gemma("chat", {"model": "e2b", "scaling": {"min": 2, "max": 4}}), namespace="team-b")
-            for namespace, name in (("team-a", "chat"), ("team-a", "code"), ("team-b", "chat")):
+            kubectl.apply(labelled, gemma("code", {"model": "12b", "context": 16384}), namespace="backup-a")
+            kubectl.apply(gemma("chat", {"model": "e2b", "scaling": {"min": 2, "max": 4}}), namespace="backup-b")
+            for namespace, name in (("backup-a", "chat"), ("backup-a", "code"), ("backup-b", "chat")):
                 ready(kubectl, name, namespace, seconds=90)
             before = plans(kubectl)
             command = [sys.executable, "-m", "gemma_operator.cli", "export", "-A"]
@@ -81,7 +81,7 @@ def test_everything_is_made_anew_from_the_deployments_alone(
         furnish(there)
         there("apply", "-f", "-", stdin=done.stdout)
         with Operator(kubeconfig=empty.kubeconfig, folder=tmp_path):
-            for namespace, name in (("team-a", "chat"), ("team-a", "code"), ("team-b", "chat")):
+            for namespace, name in (("backup-a", "chat"), ("backup-a", "code"), ("backup-b", "chat")):
                 ready(there, name, namespace, seconds=90)
             assert plans(there) == before
     finally:

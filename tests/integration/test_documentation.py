@@ -102,19 +102,14 @@ def test_backup_and_restore(kubectl: Kubectl, namespace: str, shell: tuple[Path,
     """What docs/operations/backup.md saves brings back what was deleted."""
     page, name = "docs/operations/backup.md", "gemma-router-keys"
     folder, environment = in_namespace(shell, kubectl, namespace)
+    # What other tests left could not be restored into their namespaces, which go one after the other.
+    kubectl("delete", "gdep", "--all", "-A", timeout=120)
     written = gemma("chat", {"model": "e4b", "router": {"aliases": ["gpt"]}})
     kubectl.apply(written, namespace=namespace)
     keys = ["--from-literal=default=0123456789abcdef", "--from-literal=team-a=a=b c$d 0123456789"]
     kubectl("create", "secret", "generic", name, *keys, "-n", namespace)
     spec = kubectl.get("gdep", "chat", namespace=namespace)["spec"]
     data = kubectl.get("secret", name, namespace=namespace)["data"]
-    # What other tests left goes with its namespaces, and could not be restored into them.
-    eventually(
-        lambda: {obj["metadata"]["namespace"] for obj in kubectl.find("gdep")} & going(kubectl),
-        until=lambda left: not left,
-        seconds=120,
-        what="no GemmaDeployment is in a namespace that goes",
-    )
     run(pages.block_of(page, containing="export -A").text, folder=folder, environment=environment)
     kubectl("delete", "gdep/chat", f"secret/{name}", "-n", namespace)
     run(pages.block_of(page, containing="from-env-file").text, folder=folder, environment=environment)
