@@ -74,10 +74,12 @@ class Requests:
         return [entry for entry in entries if entry["user"]["username"] == self._user]
 
     def forbidden(self) -> list[str]:
+        """Refusals for want of a right; in a namespace that goes nobody may make anything."""
         return [
             f"{entry['verb']} {entry['requestURI']}"
             for entry in self.all()
             if (entry.get("responseStatus") or {}).get("code") in (401, 403)
+            and "being terminated" not in json.dumps(entry["responseStatus"])
         ]
 
     def namespaces(self) -> set[str]:
