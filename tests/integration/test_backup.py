@@ -62,7 +62,7 @@ def test_everything_is_made_anew_from_the_deployments_alone(
     control_plane: ControlPlane, kubectl: Kubectl, empty: ControlPlane, tmp_path: Path
 ) -> None:
     # An export of all namespaces holds what other tests left, too.
-    kubectl("delete", "gdep", "--all", "-A", timeout=120)
+    kubectl("delete", "gdep", "--all", "-A", timeout=240)
     furnish(kubectl)
     try:
         with Operator(kubeconfig=control_plane.kubeconfig, folder=tmp_path, config={"namespaces": [*NAMESPACES]}):

@@ -103,7 +103,7 @@ def test_backup_and_restore(kubectl: Kubectl, namespace: str, shell: tuple[Path,
     page, name = "docs/operations/backup.md", "gemma-router-keys"
     folder, environment = in_namespace(shell, kubectl, namespace)
     # What other tests left could not be restored into their namespaces, which go one after the other.
-    kubectl("delete", "gdep", "--all", "-A", timeout=120)
+    kubectl("delete", "gdep", "--all", "-A", timeout=240)
     written = gemma("chat", {"model": "e4b", "router": {"aliases": ["gpt"]}})
     kubectl.apply(written, namespace=namespace)
     keys = ["--from-literal=default=0123456789abcdef", "--from-literal=team-a=a=b c$d 0123456789"]
