@@ -49,7 +49,8 @@ def engine_pods(kubectl: Kubectl, namespace: str, name: str) -> list[Object]:
 
 def leader(kubectl: Kubectl) -> Object:
     """The pod of the operator that works; raises KeyError while none does."""
-    name = kubectl.get("lease", "gemma-operator", namespace="gemma-system")["spec"]["holderIdentity"]
+    holder = kubectl.get("lease", "gemma-operator", namespace="gemma-system")["spec"]["holderIdentity"]
+    name = holder.rpartition("_")[0]
     return {pod["metadata"]["name"]: pod for pod in kubectl.find("pods", namespace="gemma-system")}[name]
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import uuid
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +47,8 @@ async def run(*, config_file: Path | None, host: str, port: int, lease: str | No
     namespace = own_namespace()
     leadership = None
     if lease:
-        identity = os.environ.get("POD_NAME") or socket.gethostname()
+        # Unique for the process: two that pass for one would both believe that they hold the lease.
+        identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         leadership = Leadership(LeaseLock(client, name=lease, namespace=namespace, identity=identity))
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
