@@ -60,7 +60,7 @@ async def answer(
                 "role": "assistant",
                 "content": message.content,
                 "tool_calls": [
-                    {"id": each.id, "type": "function", "function": each.function.model_dump()}  # type: ignore[typeddict-item]
+                    {"id": each.id, "type": "function", "function": each.function.model_dump()}  # type: ignore[typeddict-item]  # the SDK takes a dict
                     for each in calls
                 ],
             }
