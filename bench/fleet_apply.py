@@ -16,8 +16,9 @@ from localk8s.controlplane import ControlPlane
 from bench.report import Finding
 from tests.integration import fleet
 from tests.integration.audit import AuditLog
+from tests.integration.observing import define, settled
 from tests.integration.operator_process import Operator
-from tests.kubectl import Kubectl, conditions, eventually, gemma
+from tests.kubectl import Kubectl, eventually, gemma
 
 ROOT = Path(__file__).parents[1]
 DEPLOYMENTS, NAMESPACES, WORKERS = 200, 20, 8
@@ -30,13 +31,7 @@ def run(folder: Path) -> list[Finding]:
     """Apply, measure, restart, and write the same objects again without an operator."""
     with ControlPlane("bench", directory=folder / "controlplane") as plane:
         kubectl = Kubectl(binary=binaries.path("kubectl"), kubeconfig=plane.kubeconfig)
-        kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        eventually(
-            lambda: conditions(kubectl.get("crd", "gemmadeployments.gemma4stack.dev"))["Established"]["status"],
-            until=lambda status: status == "True",
-            seconds=60,
-            what="the API server serves GemmaDeployments",
-        )
+        define(kubectl)
         nodes = [fleet.l4(f"l4-{index:03d}", count=8, cpu="256") for index in range(DEPLOYMENTS // 8 + 1)]
         kubectl.apply(*nodes, *(fleet.plain(f"cpu-{index}", cpu="256") for index in range(4)))
         return asyncio.run(_measure(plane, kubectl, folder))
@@ -57,7 +52,7 @@ async def _measure(plane: ControlPlane, kubectl: Kubectl, folder: Path) -> list[
             made = await _owned(client, prefix="fleet")
             _all_ready(kubectl)
             memory = _rss_megabytes(operator.pid)
-            _quiet(plane)
+            settled(plane, beats=5, seconds=LIMIT_SECONDS)
         log = AuditLog(plane.audit_log, agent="gemma-operator/")
         with Operator(kubeconfig=plane.kubeconfig, folder=folder) as operator:
             _reconciled(operator, DEPLOYMENTS + NAMESPACES)
@@ -198,20 +193,6 @@ def _reconciled(operator: Operator, keys: int) -> None:
         seconds=LIMIT_SECONDS,
         what="every key was reconciled",
     )
-
-
-def _quiet(plane: ControlPlane) -> None:
-    log = AuditLog(plane.audit_log, agent="gemma-operator/")
-
-    def silent() -> bool:
-        done = not log.writes()
-        log.restart()
-        return done
-
-    rounds = 0
-    while rounds < 10:
-        rounds = rounds + 1 if eventually(silent, seconds=LIMIT_SECONDS, what="the operator is done") else 0
-        time.sleep(0.5)  # an interval of observation, not a wait for a condition
 
 
 def _rss_megabytes(pid: int) -> float:

@@ -9,6 +9,7 @@ import pytest
 from localk8s import binaries, pins
 from localk8s.controlplane import ControlPlane
 
+from tests.integration.observing import define
 from tests.kubectl import Kubectl, conditions, eventually
 
 HERE = Path(__file__).parent
@@ -29,13 +30,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     try:
         plane.start()
         kubectl = Kubectl(binary=binaries.path("kubectl"), kubeconfig=plane.kubeconfig)
-        kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        eventually(
-            lambda: conditions(kubectl.get("crd", "gemmadeployments.gemma4stack.dev")).get("Established", {}),
-            until=lambda found: found.get("status") == "True",
-            seconds=60,
-            what="the API server serves GemmaDeployments",
-        )
+        define(kubectl)
         yield plane
     finally:
         plane.stop()

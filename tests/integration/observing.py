@@ -1,6 +1,7 @@
 """What tests wait for and look at."""
 
 import time
+from pathlib import Path
 
 from localk8s.controlplane import ControlPlane
 
@@ -8,7 +9,19 @@ from tests.integration.audit import AuditLog
 from tests.kubectl import Kubectl, Object, conditions, eventually
 
 OWNED = "deployments,services,configmaps,secrets,poddisruptionbudgets,networkpolicies,serviceaccounts,rolebindings"
+CRDS = Path(__file__).parents[2] / "crds"
 OPERATOR_AGENT = "gemma-operator/"
+
+
+def define(kubectl: Kubectl) -> None:
+    """Have the API server know GemmaDeployments."""
+    kubectl("apply", "--server-side", "-f", str(CRDS))
+    eventually(
+        lambda: conditions(kubectl.get("crd", "gemmadeployments.gemma4stack.dev")).get("Established", {}),
+        until=lambda found: found.get("status") == "True",
+        seconds=60,
+        what="the API server serves GemmaDeployments",
+    )
 
 
 def ready(kubectl: Kubectl, name: str, namespace: str, *, seconds: float = 60) -> Object:
@@ -32,7 +45,7 @@ def owned_names(kubectl: Kubectl, namespace: str) -> set[str]:
     }
 
 
-def settled(control_plane: ControlPlane, *, beats: float) -> None:
+def settled(control_plane: ControlPlane, *, beats: float, seconds: float = 120) -> None:
     """Wait until the operator has written nothing for longer than its slowest beat, in seconds, takes."""
     log = AuditLog(control_plane.audit_log, agent=OPERATOR_AGENT)
     last = time.monotonic()
@@ -44,4 +57,4 @@ def settled(control_plane: ControlPlane, *, beats: float) -> None:
             last = time.monotonic()
         return time.monotonic() - last
 
-    eventually(silence, until=lambda seconds: seconds > beats, seconds=120, what="the operator is done")
+    eventually(silence, until=lambda quiet: quiet > beats, seconds=seconds, what="the operator is done")

@@ -11,9 +11,9 @@ from localk8s import binaries
 from localk8s.controlplane import ControlPlane
 
 from tests.integration import fleet
-from tests.integration.observing import ready
+from tests.integration.observing import define, ready
 from tests.integration.operator_process import ROOT, Operator
-from tests.kubectl import Kubectl, Object, conditions, eventually, gemma
+from tests.kubectl import Kubectl, Object, gemma
 
 pytestmark = pytest.mark.timeout(300)
 NAMESPACES = ("backup-a", "backup-b")
@@ -26,13 +26,7 @@ def empty(tmp_path: Path) -> Iterator[ControlPlane]:
     try:
         plane.start()
         kubectl = Kubectl(binary=binaries.path("kubectl"), kubeconfig=plane.kubeconfig)
-        kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-        eventually(
-            lambda: conditions(kubectl.get("crd", "gemmadeployments.gemma4stack.dev")).get("Established", {}),
-            until=lambda found: found.get("status") == "True",
-            seconds=60,
-            what="the API server serves GemmaDeployments",
-        )
+        define(kubectl)
         yield plane
     finally:
         plane.stop()
