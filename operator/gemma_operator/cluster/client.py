@@ -6,6 +6,8 @@ models cost memory for each object of a large cluster, and discovery fails when 
 
 import json
 from collections.abc import Mapping
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio import client as k8s
@@ -41,9 +43,23 @@ async def connect(*, kubeconfig: str | None = None, context: str | None = None, 
             )
     except (k8s_config.ConfigException, OSError) as error:
         raise ConfigurationError(f"no cluster to talk to: {error}; set KUBECONFIG or pass --kubeconfig") from error
+    configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
+    configuration.client_session_kwargs = {"trust_env": False}
     api = k8s.ApiClient(configuration)
     api.user_agent = f"{agent}/{__version__}"
     return Client(api)
+
+
+def _proxy_for(server: str) -> str | None:
+    """The environment's proxy for a server, looked up once.
+
+    Left to aiohttp, each request asks for it in a thread and reads `~/.netrc` in another; and a default login there
+    makes every request with a token fail.
+    """
+    parts = urlsplit(server)
+    if not parts.hostname or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 class Client:

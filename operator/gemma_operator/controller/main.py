@@ -1,6 +1,7 @@
 """Entry point of the operator process."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -28,6 +29,8 @@ from gemma_operator.controller.settings import load_config
 from gemma_operator.inventory.build import build_inventory
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_GC_THRESHOLDS = (50_000, 5, 2)
+"""The caches are large and hold no cycles: looking for cycles at Python's pace took a fifth of the processor time."""
 
 
 def own_namespace() -> str:
@@ -103,6 +106,7 @@ def _main(
 ) -> None:
     """Run the gemma4-stack operator."""
     log.configure(level=log_level.upper())
+    gc.set_threshold(*_GC_THRESHOLDS)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(config_file=config, host=host, port=port, lease=lease))
