@@ -7,7 +7,9 @@ answers; everything else (operator, chart, router, Kubernetes) is the real thing
 import base64
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from localk8s import binaries, cluster, gpus, images, paths
 from localk8s.console import output, run, step
@@ -53,8 +55,15 @@ def without_gpus() -> gpus.Gpus:
     return dataclasses.replace(L4, count=0)
 
 
-def install(name: str, *, operator_image: str, routers: int, tree: Path = paths.REPOSITORY) -> None:
-    """Install or upgrade the chart of a checkout, and wait until the operator is ready.
+def install(
+    name: str,
+    *,
+    operator_image: str,
+    routers: int,
+    tree: Path = paths.REPOSITORY,
+    values: Mapping[str, Any] | None = None,
+) -> None:
+    """Install or upgrade the chart of a checkout, with more values or none, and wait until the operator is ready.
 
     The image's identity goes into an annotation, so that a rebuilt image of the same tag is rolled out.
     """
@@ -74,6 +83,8 @@ def install(name: str, *, operator_image: str, routers: int, tree: Path = paths.
                 "--create-namespace",
                 "--values",
                 tree / VALUES,
+                "--values",
+                "-",
                 "--set",
                 f"image.tag={operator_image.partition(':')[2]}",
                 "--set",
@@ -82,6 +93,7 @@ def install(name: str, *, operator_image: str, routers: int, tree: Path = paths.
                 f"podAnnotations.image={identity}",
             ],
             log=f"stack-{name}",
+            stdin=json.dumps(values or {}).encode(),
         )
         cluster.kubectl(name, "rollout", "status", f"deployment/{OPERATOR}", "-n", NAMESPACE, "--timeout=180s")
 

@@ -40,6 +40,14 @@ class AuditLog:
                 found.setdefault(entry["objectRef"]["resource"], datetime.fromisoformat(entry["stageTimestamp"]))
         return found
 
+    def namespaces(self, *, user: str = OPERATOR, since: int = 0) -> set[str]:
+        """Those of the objects that a user asked for after a position; empty for cluster-wide kinds and lists."""
+        return {
+            entry["objectRef"].get("namespace", "")
+            for entry in self._entries(since)
+            if entry["user"]["username"] == user and "objectRef" in entry
+        }
+
     def entries(self) -> Iterator[dict[str, Any]]:
         """Every answered request of the log."""
         return self._entries(0)

@@ -11,11 +11,22 @@ from localk8s import cluster, images, paths
 
 from tests.e2e.audit import AuditLog
 from tests.e2e.chat import ask, router_client
-from tests.e2e.conftest import CLUSTER, RESTRICTED, SYSTEM
+from tests.e2e.conftest import CLUSTER, RESTRICTED, SYSTEM, make_namespace, remove_namespace
 from tests.e2e.load import load
 from tests.e2e.objects import engine_pods, leader, until_ready
-from tests.kubectl import Kubectl, conditions, eventually, gemma
+from tests.kubectl import Kubectl, Object, conditions, eventually, gemma
 
+OF_THE_RELEASE = "app.kubernetes.io/instance=gemma"
+STATIC_INVENTORY = {
+    "nodes": [
+        {
+            "accelerator": "l4",
+            "gpusPerNode": 4,
+            "nodes": 1,
+            "labels": {"nvidia.com/gpu.product": "NVIDIA-L4", "kubernetes.io/os": "linux"},
+        }
+    ]
+}
 CRD = "gemmadeployments.gemma4stack.dev"
 SPEC = {"model": "e2b", "pod": {"env": [{"name": "STANDIN_TOKENS_PER_SECOND", "value": "12"}]}}
 
@@ -28,9 +39,16 @@ def installed(kubectl: Kubectl) -> Iterator[None]:
     eventually(lambda: leader(kubectl), seconds=90, what="an operator works")
 
 
-def install() -> None:
+def install(values: Object | None = None) -> None:
     [operator, *_] = images.build(stack.IMAGES)
-    stack.install(CLUSTER, operator_image=operator, routers=1)
+    stack.install(CLUSTER, operator_image=operator, routers=1, values=values)
+
+
+def uninstall(kubectl: Kubectl) -> None:
+    stack.helm(CLUSTER, "uninstall", stack.RELEASE, "--wait", "--timeout=120s", log="helm-uninstall")
+    eventually(
+        lambda: kubectl.find("pods", namespace=SYSTEM), until=lambda pods: not pods, seconds=60, what="no operator"
+    )
 
 
 def test_it_says_itself_that_it_works(kubectl: Kubectl) -> None:
@@ -56,10 +74,7 @@ def test_upgrade_removal_and_return_cost_nothing(
             seconds=90,
             what="an operator with the new configuration works",
         )
-        stack.helm(CLUSTER, "uninstall", stack.RELEASE, "--wait", "--timeout=120s", log="helm-uninstall")
-        eventually(
-            lambda: kubectl.find("pods", namespace=SYSTEM), until=lambda pods: not pods, seconds=60, what="no operator"
-        )
+        uninstall(kubectl)
         assert conditions(kubectl.get("crd", CRD))["Established"]["status"] == "True"
         with router_client(kubectl, namespace) as client:
             assert ask(client, "chat"), "what runs goes on without an operator"
@@ -80,6 +95,46 @@ def test_upgrade_removal_and_return_cost_nothing(
     assert not [write for write in written if "gemmadeployments" not in write], "a new installation changes nothing"
 
 
+@pytest.fixture
+def unserved(kubectl: Kubectl) -> Iterator[str]:
+    """A namespace that an operator of some namespaces does not serve."""
+    name = make_namespace(kubectl)
+    yield name
+    remove_namespace(kubectl, name)
+
+
+@pytest.mark.parametrize("reads_nodes", [True, False], ids=["beside the nodes", "alone"])
+def test_in_namespaced_mode_it_serves_its_namespaces_and_asks_for_nothing_else(
+    kubectl: Kubectl, audit: AuditLog, namespace: str, unserved: str, installed: None, reads_nodes: bool
+) -> None:
+    uninstall(kubectl)
+    start = audit.position()
+    values: Object = {"watchNamespaces": [namespace]}
+    if not reads_nodes:
+        values |= {"rbac": {"nodes": False, "aggregateClusterRoles": False}, "config": {"inventory": STATIC_INVENTORY}}
+    install(values)
+    roles = [role["metadata"]["name"] for role in kubectl.find("clusterroles", selector=OF_THE_RELEASE)]
+    assert any(name.endswith("-nodes") for name in roles) == reads_nodes
+    assert "gemma-operator" not in roles, "its rights are Roles of the namespaces that it serves"
+    for place in (namespace, unserved):
+        kubectl.apply(gemma("chat", SPEC), namespace=place)
+    until_ready(kubectl, namespace, "chat")
+    with router_client(kubectl, namespace) as client:
+        assert ask(client, "chat")
+    kubectl("scale", "gdep", "chat", "-n", namespace, "--replicas=2")
+    eventually(
+        lambda: len(engine_pods(kubectl, namespace, "chat")), until=lambda count: count == 2, seconds=60, what="two"
+    )
+    assert "status" not in kubectl.get("gdep", "chat", namespace=unserved)
+    assert engine_pods(kubectl, unserved, "chat") == []
+    asked = audit.namespaces(since=start)
+    assert unserved not in asked
+    if not reads_nodes:
+        assert asked == {namespace, SYSTEM}, "nothing of the whole cluster"
+    install()  # it serves the whole cluster now
+    until_ready(kubectl, unserved, "chat")
+
+
 def test_an_upgrade_from_the_commit_before_restarts_no_engine(
     kubectl: Kubectl, namespace: str, installed: None, tmp_path: Path
 ) -> None:
@@ -87,7 +142,7 @@ def test_an_upgrade_from_the_commit_before_restarts_no_engine(
     _export(before)
     images.build_from(before, "operator", tag=image)
     cluster.load(CLUSTER, [image])
-    stack.helm(CLUSTER, "uninstall", stack.RELEASE, "--wait", "--timeout=120s", log="helm-uninstall")
+    uninstall(kubectl)
     stack.install(CLUSTER, operator_image=image, routers=1, tree=before)
     kubectl.apply(gemma("chat", SPEC), namespace=namespace)
     until_ready(kubectl, namespace, "chat")
