@@ -110,12 +110,10 @@ class Client:
                 return None
             raise
 
-    async def apply(
-        self, resource: Resource, body: Object, *, manager: str = names.MANAGER, subresource: str | None = None
-    ) -> Object:
+    async def apply(self, resource: Resource, body: Object, *, manager: str = names.MANAGER) -> Object:
         """Server-side apply with the field manager's name, taking over fields that others set."""
         metadata = body["metadata"]
-        path = resource.path(namespace=metadata.get("namespace"), name=metadata["name"], subresource=subresource)
+        path = resource.path(namespace=metadata.get("namespace"), name=metadata["name"])
         query = {"fieldManager": manager, "force": "true"}
         return await self._json("PATCH", path, resource=resource, body=body, query=query, content=APPLY, verb="APPLY")
 
