@@ -125,7 +125,7 @@ def test_in_namespaced_mode_it_serves_its_namespaces_and_asks_for_nothing_else(
     eventually(
         lambda: len(engine_pods(kubectl, namespace, "chat")), until=lambda count: count == 2, seconds=60, what="two"
     )
-    assert "status" not in kubectl.get("gdep", "chat", namespace=unserved)
+    assert "conditions" not in kubectl.get("gdep", "chat", namespace=unserved).get("status", {})
     assert engine_pods(kubectl, unserved, "chat") == []
     asked = audit.namespaces(since=start)
     assert unserved not in asked
