@@ -121,7 +121,7 @@ def _start() -> None:
         raise LocalError("docker.io is installed, but dockerd is not on PATH nor in /usr/sbin.")
     command = [dockerd]
     if lacks_sys_resource():
-        command += ["--add-runtime", f"wrapped={_write_wrapper(folder)}", "--default-runtime", "wrapped"]
+        command += ["--add-runtime", f"wrapped={write_wrapper(folder)}", "--default-runtime", "wrapped"]
     with step("starting the container engine", seconds=5):
         processes.stop("dockerd")
         for file, name in PID_FILES.items():
@@ -155,11 +155,13 @@ def _engine_failure(processes: Processes) -> str:
     return f"dockerd did not start; {processes.log('dockerd')} ends with:\n{processes.tail('dockerd')}"
 
 
-def _write_wrapper(folder: Path) -> Path:
-    """Put the wrapper beside the engine's log, so that the engine works on when this clone moves."""
+def write_wrapper(folder: Path) -> Path:
+    """Put the wrapper beside the engine's log, so that the engine works on when this clone moves or goes."""
     script = folder / "runcwrap.py"
     script.write_text(Path(runcwrap.__file__).read_text(encoding="utf-8"))
     wrapper = folder / "runc-wrapped"
-    wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{script}" "$@"\n')
+    # Not a virtual environment's, which lies in the clone and only links to this one.
+    python = Path(sys.executable).resolve()
+    wrapper.write_text(f'#!/bin/sh\nexec "{python}" -I -S "{script}" "$@"\n')
     wrapper.chmod(0o755)
     return wrapper
