@@ -178,6 +178,11 @@ class Manager:
         self.intake.queues = True
         for obj in self.world.stores[GEMMA_DEPLOYMENTS]:
             self.intake.announce(GEMMA_DEPLOYMENTS, before=None, after=obj)
+        # Those whose last user went while nobody worked, too.
+        for resource in OWNED:
+            for obj in self.world.stores[resource]:
+                if router := (obj["metadata"].get("labels") or {}).get(names.ROUTER_LABEL):
+                    self.routers.add_after((key_of(obj)[0], router), ROUTER_DELAY_SECONDS)
         jobs = {
             f"deployment-worker-{index}": work(self.deployments, self._reconcile_deployment, kind=names.KIND)
             for index in range(self._config.workers)

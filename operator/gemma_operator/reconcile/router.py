@@ -14,6 +14,7 @@ from gemma_operator.cluster.resources import (
     SECRETS,
     SERVICE_ACCOUNTS,
     Object,
+    resource_of,
 )
 from gemma_operator.cluster.store import Key, key_of
 from gemma_operator.reconcile import aliases, apply
@@ -33,12 +34,14 @@ CONFLICT_RETRY_SECONDS = 10.0
 async def reconcile_router(world: World, key: Key) -> Outcome:
     """Bring a router to the GemmaDeployments that use it.
 
-    A router without users is left to garbage collection: every object of it is owned by each of its users.
+    Every object of it is owned by each of its users, so that the garbage collector removes it with the last. What the
+    collector leaves is removed here: it strips owners one by one, and users that go at once can make it miss the last.
     """
     namespace, name = key
     served = aliases.users(world.stores[GEMMA_DEPLOYMENTS], namespace=namespace, router=name)
     if not served:
         world.router_problems.pop(key, None)
+        await _remove_orphans(world, key)
         return Outcome()
     if all(is_paused(obj) for obj, _ in served):
         return Outcome()
@@ -69,6 +72,20 @@ async def reconcile_router(world: World, key: Key) -> Outcome:
         world.router_problems[key] = Diagnosis(reason=problem.reason, message=problem.message)
         return Outcome(requeue_after=CONFLICT_RETRY_SECONDS)
     return Outcome()
+
+
+async def _remove_orphans(world: World, key: Key) -> None:
+    """Delete objects of a router none of whose owners exists; one with an invalid spec does, and keeps its router."""
+    namespace, name = key
+    alive = {obj["metadata"]["uid"] for obj in world.stores[GEMMA_DEPLOYMENTS].by(namespace)}
+    for obj in world.owned(namespace=namespace, label=names.ROUTER_LABEL, value=name):
+        owners = {reference["uid"] for reference in obj["metadata"].get("ownerReferences") or ()}
+        if owners & alive or (alive and not owners):
+            continue
+        resource, metadata = resource_of(obj), obj["metadata"]
+        logger(obj).info("deleting: none of its owners exists")
+        await world.client.delete(resource, name=metadata["name"], namespace=namespace, uid=metadata["uid"])
+        world.stores[resource].remove(obj)
 
 
 async def _expose(world: World, key: Key, *, owners: frozenset[str]) -> None:
