@@ -132,6 +132,35 @@ def test_deleting_it_leaves_nothing_and_the_router_goes_with_its_last_user(
     )
 
 
+def test_a_router_goes_when_its_last_user_names_another(operator: Operator, kubectl: Kubectl, namespace: str) -> None:
+    def routers() -> set[str]:
+        return {name for name in owned_names(kubectl, namespace) if name.partition("/")[2].startswith(("old", "new"))}
+
+    for name in ("one", "two"):
+        kubectl.apply(gemma(name, {"model": "e2b", "router": {"name": "old"}}), namespace=namespace)
+        ready(kubectl, name, namespace)
+
+    def engine_services() -> set[str]:
+        return {kubectl.get("service", name, namespace=namespace)["metadata"]["uid"] for name in ("one", "two")}
+
+    engines = engine_services()
+    change = '{"spec":{"router":{"name":"new"}}}'
+    kubectl("patch", "gdep", "one", "-n", namespace, "--type=merge", "-p", change)
+    eventually(routers, until=lambda found: "Deployment/new" in found, seconds=30, what="the other router")
+    ready(kubectl, "one", namespace)
+    assert {"Deployment/old", "Service/old", "Secret/old-keys"} <= routers(), "it still has a user"
+    kubectl("patch", "gdep", "two", "-n", namespace, "--type=merge", "-p", change)
+    eventually(
+        routers,
+        until=lambda found: not any(name.partition("/")[2].startswith("old") for name in found),
+        seconds=90,
+        what="the old router is gone with its Secrets",
+    )
+    assert {"Deployment/new", "Service/new", "Secret/new-keys"} <= routers()
+    ready(kubectl, "two", namespace)
+    assert engine_services() == engines, "what belongs to the engines stays, though it carries the router's label"
+
+
 def test_owned_objects_that_are_deleted_or_edited_are_healed(
     operator: Operator, kubectl: Kubectl, namespace: str
 ) -> None:

@@ -16,6 +16,9 @@ from tests.integration.observing import OPERATOR_AGENT, owned_names, ready, sett
 from tests.integration.operator_process import Operator
 from tests.kubectl import Kubectl, eventually, gemma
 
+ROUTER = "gemma4stack.dev/router=gemma-router,!gemma4stack.dev/deployment"
+ROUTER_KINDS = "deployments,services,configmaps,poddisruptionbudgets,networkpolicies,serviceaccounts,rolebindings"
+
 
 @pytest.fixture(scope="module")
 def nodes(kubectl: Kubectl) -> Iterator[None]:
@@ -63,6 +66,42 @@ def test_a_kill_in_the_middle_converges(
         ready(kubectl, "two", namespace)
     names = owned_names(kubectl, namespace)
     assert len([name for name in names if name.startswith("Deployment/")]) == 3
+
+
+def test_a_router_whose_objects_lost_their_owners_goes_after_a_restart(
+    control_plane: ControlPlane, nodes: None, kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    """Users that are deleted at once can leave objects without an owner, which no garbage collector removes."""
+    config = {"namespaces": [namespace]}
+    with Operator(kubeconfig=control_plane.kubeconfig, folder=tmp_path, config=config):
+        kubectl.apply(gemma("chat", {"model": "e2b"}), namespace=namespace)
+        ready(kubectl, "chat", namespace)
+    made = kubectl.find(ROUTER_KINDS, namespace=namespace, selector=ROUTER)
+    assert len({obj["kind"] for obj in made}) == len(ROUTER_KINDS.split(","))
+    for obj in made:
+        patch = '{"metadata":{"ownerReferences":null}}'
+        kubectl("patch", obj["kind"], obj["metadata"]["name"], "-n", namespace, "--type=merge", "-p", patch)
+    copy = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "copied", "labels": made[0]["metadata"]["labels"]},
+    }
+    kubectl.apply(copy, namespace=namespace)
+    kubectl("delete", "gdep", "chat", "-n", namespace)
+    eventually(
+        lambda: kubectl.find("services", namespace=namespace, selector="gemma4stack.dev/deployment=chat"),
+        until=lambda found: not found,
+        seconds=60,
+        what="the collector removed what still had an owner",
+    )
+    assert "Service/gemma-router" in owned_names(kubectl, namespace)
+    with Operator(kubeconfig=control_plane.kubeconfig, folder=tmp_path, config=config):
+        eventually(
+            lambda: owned_names(kubectl, namespace),
+            until=lambda left: left == {"ConfigMap/copied"},
+            seconds=60,
+            what="nothing is left but what somebody else made with the same labels",
+        )
 
 
 def test_a_wrong_configuration_names_the_field_and_does_not_start(control_plane: ControlPlane, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from gemma_operator.reconcile.deployment import Outcome, identity
 from gemma_operator.reconcile.diagnosis import Diagnosis, container_status
 from gemma_operator.reconcile.kept import kept_plan
 from gemma_operator.reconcile.replicas import measured_start
-from gemma_operator.reconcile.specs import is_paused
+from gemma_operator.reconcile.specs import is_paused, parse_spec
 from gemma_operator.reconcile.world import World, is_ours
 from gemma_operator.render.exposure import ANCHORS, anchor_name, exposures, render_exposure
 from gemma_operator.render.router import render_router, router_secrets
@@ -34,14 +34,15 @@ CONFLICT_RETRY_SECONDS = 10.0
 async def reconcile_router(world: World, key: Key) -> Outcome:
     """Bring a router to the GemmaDeployments that use it.
 
-    Every object of it is owned by each of its users, so that the garbage collector removes it with the last. What the
-    collector leaves is removed here: it strips owners one by one, and users that go at once can make it miss the last.
+    A router without users is removed. Its objects are owned by each of its users, so that the garbage collector does it
+    where no operator works; but a user can move to another router, and users that go at once can leave an object
+    without owner: the collector strips those it found gone while an apply strips the one that it found alive.
     """
     namespace, name = key
     served = aliases.users(world.stores[GEMMA_DEPLOYMENTS], namespace=namespace, router=name)
     if not served:
         world.router_problems.pop(key, None)
-        await _remove_orphans(world, key)
+        await _remove_unused(world, key)
         return Outcome()
     if all(is_paused(obj) for obj, _ in served):
         return Outcome()
@@ -74,18 +75,37 @@ async def reconcile_router(world: World, key: Key) -> Outcome:
     return Outcome()
 
 
-async def _remove_orphans(world: World, key: Key) -> None:
-    """Delete objects of a router none of whose owners exists; one with an invalid spec does, and keeps its router."""
+async def _remove_unused(world: World, key: Key) -> None:
+    """Delete what the operator made for a router that no GemmaDeployment names; each object is read live first.
+
+    Which router a GemmaDeployment with an invalid spec names is unknown: what it owns stays, and what nobody owns.
+    """
     namespace, name = key
-    alive = {obj["metadata"]["uid"] for obj in world.stores[GEMMA_DEPLOYMENTS].by(namespace)}
+    users = world.stores[GEMMA_DEPLOYMENTS].by(namespace)
+    unclear = {obj["metadata"]["uid"] for obj in users if parse_spec(obj)[0] is None}
     for obj in world.owned(namespace=namespace, label=names.ROUTER_LABEL, value=name):
-        owners = {reference["uid"] for reference in obj["metadata"].get("ownerReferences") or ()}
-        if owners & alive or (alive and not owners):
+        if names.DEPLOYMENT_LABEL in obj["metadata"]["labels"]:
+            continue  # an engine's Service, which names the router that follows it
+        resource, object_name = resource_of(obj), obj["metadata"]["name"]
+        live = await world.client.get(resource, name=object_name, namespace=namespace)
+        if live is None or not _made_here(live):
             continue
-        resource, metadata = resource_of(obj), obj["metadata"]
-        logger(obj).info("deleting: none of its owners exists")
-        await world.client.delete(resource, name=metadata["name"], namespace=namespace, uid=metadata["uid"])
-        world.stores[resource].remove(obj)
+        owners = {reference["uid"] for reference in live["metadata"].get("ownerReferences") or ()}
+        if unclear and (not owners or owners & unclear):
+            continue
+        logger(obj).info("deleting: no GemmaDeployment names router %s", name)
+        await world.client.delete(resource, name=object_name, namespace=namespace, uid=live["metadata"]["uid"])
+        world.stores[resource].remove(live)
+
+
+def _made_here(live: Object) -> bool:
+    """Whether the operator applied an object that nobody but GemmaDeployments owns: labels are easily copied."""
+    metadata = live["metadata"]
+    applied = any(
+        (field["manager"], field["operation"]) == (names.MANAGER, "Apply")
+        for field in metadata.get("managedFields") or ()
+    )
+    return applied and all(owner["kind"] == names.KIND for owner in metadata.get("ownerReferences") or ())
 
 
 async def _expose(world: World, key: Key, *, owners: frozenset[str]) -> None:
