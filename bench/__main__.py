@@ -16,7 +16,7 @@ from bench import (  # noqa: E402  (hack is a source root, not a package)
     scaling_tick,
     simulation,
 )
-from bench.report import show  # noqa: E402
+from bench.report import show  # noqa: E402  (as above)
 
 
 def main() -> None:

@@ -77,7 +77,7 @@ def _recover(name: str) -> str | None:
             if own:
                 with contextlib.suppress(CommandFailed):  # the API server may not answer yet
                     network.connect([node for node in _nodes(name) if network.has_subnets([node])])
-            time.sleep(1)
+            time.sleep(1)  # between two looks, until the deadline
         if stopped:
             if own:
                 # A node that was away for less than a minute never looked unhealthy, and has lost its routes.

@@ -146,7 +146,7 @@ class ControlPlane:
                 raise LocalError(
                     f"{what} was not ready after {START_SECONDS} s; logs: {self.directory / 'logs'}\n{tail}"
                 )
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks, until the deadline
 
     def _answers(self, address: str, *, verified: bool) -> bool:
         # Unverified are health ports of processes that we started: they sign their own certificates.

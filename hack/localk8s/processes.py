@@ -39,7 +39,7 @@ def wait_until(condition: Callable[[], bool], *, what: str, seconds: float, inte
     while not condition():
         if time.monotonic() > deadline:
             raise LocalError(f"{what} did not happen within {seconds:.0f} s")
-        time.sleep(interval)
+        time.sleep(interval)  # between two looks, until the deadline
 
 
 class Processes:

@@ -88,7 +88,7 @@ def kill_child(process: subprocess.Popen[str], name: str) -> None:
             if title.strip().startswith(name):
                 os.kill(int(pid), signal.SIGKILL)
                 return
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks, as long as the engine lives
 
 
 def shorten(text: str, places: Mapping[str, str]) -> str:

@@ -41,6 +41,6 @@ def problem():
 
 deadline = time.monotonic() + SECONDS
 while (wrong := problem()) and time.monotonic() < deadline:
-    time.sleep(1)
+    time.sleep(1)  # between two looks, until the deadline
 if wrong:
     sys.exit(wrong)
