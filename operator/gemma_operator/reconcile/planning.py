@@ -70,6 +70,9 @@ async def _plan_all(world: World, *, upto: Key) -> None:
     results = await asyncio.to_thread(_plan_batch, world, batch, stock)
     telemetry.PLAN_SECONDS.observe(time.perf_counter() - started)
     for (key, spec), made in zip(batch, results, strict=True):
+        obj = world.stores[GEMMA_DEPLOYMENTS].get(key)
+        if key != upto and (obj is None or obj["metadata"].get("deletionTimestamp")):
+            continue  # its worker saw that it goes, so that nobody would take back a promise made now
         telemetry.PLANS.labels(outcome=made.blocked or "planned").inc()
         world.planned[key] = (made, plan_inputs(spec))
         if made.pools:
