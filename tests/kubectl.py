@@ -107,6 +107,29 @@ def includes(stored: object, written: object) -> bool:
     return stored == written
 
 
+def shown(value: object, *, most: int = 3000) -> str:
+    """A value for an error message."""
+    if isinstance(value, dict) and value.get("kind") == "GemmaDeployment":
+        text = summary(value)
+    else:
+        text = value if isinstance(value, str) else json.dumps(value, default=repr, indent=1)
+    return text if len(text) <= most else text[:most] + "…"
+
+
+def summary(obj: Object) -> str:
+    """What a GemmaDeployment says of itself: a line for it, and one for each condition."""
+    metadata, status = obj["metadata"], obj.get("status", {})
+    lines = [
+        f"{metadata['name']} of generation {metadata['generation']}: {status.get('phase')}, ready {status.get('ready')}"
+    ]
+    for each in status.get("conditions") or ():
+        lines.append(
+            f"  {each['type']}={each['status']}/{each['reason']} of generation {each.get('observedGeneration')} "
+            f"since {each['lastTransitionTime']}: {each['message']}"
+        )
+    return "\n".join(lines)
+
+
 def eventually(probe: Callable[[], T], *, until: Callable[[T], object] = bool, seconds: float, what: str) -> T:
     """The first value of `probe` that satisfies `until`; fails with the last value or error after the deadline."""
     deadline = time.monotonic() + seconds
@@ -121,9 +144,3 @@ def eventually(probe: Callable[[], T], *, until: Callable[[T], object] = bool, s
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not after {seconds:.0f} s; last seen: {shown(seen)}")
         time.sleep(POLL_SECONDS)
-
-
-def shown(value: object, *, most: int = 3000) -> str:
-    """A value for an error message."""
-    text = value if isinstance(value, str) else json.dumps(value, default=repr, indent=1)
-    return text if len(text) <= most else text[:most] + "…"

@@ -8,13 +8,14 @@ import os
 import random
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 import stack
 from localk8s import binaries, cluster, paths
 
 from tests.e2e.audit import AuditLog
+from tests.e2e.situation import situation
 from tests.kubectl import Kubectl
 
 CLUSTER = os.environ.get("GEMMA_E2E_CLUSTER", "gemma-e2e")
@@ -32,6 +33,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     first = {bool(item.get_closest_marker("long")): item for item in reversed(ours)}
     for item in ours:
         item.add_marker(pytest.mark.timeout(3600 if item in first.values() else 900, func_only=False))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say with a failed test what the cluster looked like: it is gone, or has moved on, when people read of it."""
+    report = yield
+    kubectl = getattr(item, "funcargs", {}).get("kubectl")
+    if report.failed and isinstance(kubectl, Kubectl):
+        with contextlib.suppress(Exception):
+            report.sections.append(("The cluster when it failed", situation(kubectl)))
+    return report
 
 
 @pytest.fixture(scope="session")

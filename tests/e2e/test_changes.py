@@ -85,13 +85,13 @@ def test_a_deleted_object_is_made_again(kubectl: Kubectl, shared_namespace: str,
 
 
 def test_an_edited_object_is_put_right(kubectl: Kubectl, shared_namespace: str, chat: Object) -> None:
-    patch = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "example.com/other:1"}]
+    patch = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "registry.invalid/other:1"}]
     kubectl("patch", "deployment", "chat-0", "-n", shared_namespace, "--type=json", "-p", json.dumps(patch))
     label = '{"spec":{"selector":{"gemma4stack.dev/deployment":"somebody-else"}}}'
     kubectl("patch", "service", "chat", "-n", shared_namespace, "--type=merge", "-p", label)
     eventually(
         lambda: kubectl.get("deployment", "chat-0", namespace=shared_namespace),
-        until=lambda obj: obj["spec"]["template"]["spec"]["containers"][0]["image"] != "example.com/other:1",
+        until=lambda obj: obj["spec"]["template"]["spec"]["containers"][0]["image"] != "registry.invalid/other:1",
         seconds=60,
         what="the image is put right",
     )
