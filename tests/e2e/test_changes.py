@@ -202,16 +202,19 @@ def test_a_restart_on_a_converged_cluster_writes_nothing(
 def test_the_leader_is_killed_under_load(
     kubectl: Kubectl, audit: AuditLog, shared_namespace: str, client: OpenAI
 ) -> None:
-    """The one that stood by takes over within the lease's time; nothing is written twice, no stream is lost."""
+    """Another takes over within the lease's time; nothing is written twice, no stream is lost.
+
+    It is the one that stood by, or the one that replaces the killed, which is up before the lease has run out.
+    """
     until_ready(kubectl, shared_namespace, "chat")
     eventually(lambda: _operators(kubectl), until=lambda pods: len(pods) == 2, seconds=120, what="two operators")
     _until_quiet(audit)
     engines = {pod["metadata"]["uid"] for pod in engine_pods(kubectl, shared_namespace, "chat")}
-    before, standing_by = leader(kubectl)["metadata"]["name"], _operators(kubectl)
+    before = leader(kubectl)["metadata"]["name"]
     start = audit.position()
     streams = start_streams(client, "chat", count=4, tokens=480)
     kubectl("delete", "pod", before, "-n", SYSTEM, "--force", "--grace-period=0", "--wait=false")
-    assert _new_leader(kubectl, before) in standing_by, "its caches were warm"
+    _new_leader(kubectl, before)
     change = '{"spec":{"router":{"aliases":["after"]}}}'
     kubectl("patch", "gdep", "chat", "-n", shared_namespace, "--type=merge", "-p", change)
     assert until_answered(client, "after"), "the new leader carries out a change"
@@ -233,15 +236,13 @@ def _operators(kubectl: Kubectl) -> set[str]:
     }
 
 
-def _new_leader(kubectl: Kubectl, before: str) -> str:
-    """Name of the operator that works instead of another one. A lease lasts 15 s and is asked for every 2 s."""
-    return str(
-        eventually(
-            lambda: leader(kubectl)["metadata"]["name"],
-            until=lambda name: name != before,
-            seconds=60,
-            what="another operator works",
-        )
+def _new_leader(kubectl: Kubectl, before: str) -> None:
+    """Wait until another operator works than that one. A lease lasts 15 s and is asked for every 2 s."""
+    eventually(
+        lambda: leader(kubectl)["metadata"]["name"],
+        until=lambda name: name != before,
+        seconds=60,
+        what="another operator works",
     )
 
 

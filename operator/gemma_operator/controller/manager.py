@@ -5,7 +5,7 @@ import contextlib
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 import kopf
@@ -38,9 +38,12 @@ from gemma_operator.controller.workers import work
 from gemma_operator.inventory.trim import trim_node, trim_pod, trim_quota
 from gemma_operator.reconcile.deployment import Outcome, reconcile_deployment
 from gemma_operator.reconcile.events import EventRecorder
+from gemma_operator.reconcile.planning import PLANNED_FROM
 from gemma_operator.reconcile.router import reconcile_router
 from gemma_operator.reconcile.world import World, label_index
 
+WAITING_RELIST_SECONDS = 30.0
+"""How often caches are compared with a list while somebody waits for GPUs."""
 STUCK_LOOP_SECONDS = 10.0
 STUCK_WORKER_SECONDS = 300.0
 _BEAT_SECONDS = 1.0
@@ -157,6 +160,7 @@ class Manager:
         try:
             await self._synchronise()
             tasks.append(asyncio.create_task(self._resync(), name="resync"))
+            tasks.append(asyncio.create_task(self._recheck(), name="recheck"))
             if self._leadership is not None:
                 tasks.append(asyncio.create_task(self._leadership.run(), name="lease"))
                 won = asyncio.create_task(self._leadership.won(), name="lease won")
@@ -251,9 +255,9 @@ class Manager:
         self._synced = True
         logger().info("caches are filled: %d GemmaDeployments", len(self.world.stores[GEMMA_DEPLOYMENTS]))
 
-    async def relist(self) -> None:
-        """Compare every cache with a list of what it holds."""
-        for store in self.filled:
+    async def relist(self, *, only: Collection[Resource] = ()) -> None:
+        """Compare every cache, or some, with a list of what it holds."""
+        for store in [each for each in self.filled if not only or each.resource in only]:
             for obj in await store.relist(self._client):
                 known = store.get(key_of(obj))
                 self.intake.announce(store.resource, before=None if known else obj, after=known)
@@ -268,6 +272,14 @@ class Manager:
                 await self.relist()
             for obj in self.world.stores[GEMMA_DEPLOYMENTS] if self.leads else ():
                 self.deployments.add_after(key_of(obj), 0)
+
+    async def _recheck(self) -> None:
+        """Find GPUs that are free although a cache does not know: whoever waits for them must not wait for a resync."""
+        while True:
+            await asyncio.sleep(WAITING_RELIST_SECONDS)
+            if self.leads and self.world.blocked:
+                with contextlib.suppress(Transient):
+                    await self.relist(only=PLANNED_FROM)
 
     async def _heartbeat(self) -> None:
         while True:

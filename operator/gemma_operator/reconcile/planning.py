@@ -23,7 +23,8 @@ from gemma_operator.reconcile.specs import parse_spec
 from gemma_operator.reconcile.unschedulable import finds_no_node
 from gemma_operator.reconcile.world import World
 
-_PLANNED_FROM: Final = (NODES, PODS, DEPLOYMENTS, QUOTAS)
+PLANNED_FROM: Final = (NODES, PODS, DEPLOYMENTS, QUOTAS)
+"""What an inventory is made of."""
 
 
 async def decide(world: World, obj: Object, *, spec: GemmaDeploymentSpec, deployment: Object | None) -> Decision:
@@ -140,7 +141,7 @@ async def inventory(world: World) -> Inventory:
     When GPUs are short, every deployment of a large fleet asks at once.
     """
     promises = _promises(world)
-    basis = (*(world.stores[kind].revision for kind in _PLANNED_FROM), *promises)
+    basis = (*(world.stores[kind].revision for kind in PLANNED_FROM), *promises)
     if world.stock is not None and world.stock[0] == basis:
         return world.stock[1]
     made = await asyncio.to_thread(

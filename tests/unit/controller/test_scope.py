@@ -1,5 +1,6 @@
 """What is watched where: nothing that the operator may not read."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -8,7 +9,9 @@ from gemma_operator.api.config import OperatorConfig
 from gemma_operator.catalog.load import load_catalog
 from gemma_operator.cluster.client import Client
 from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, NODES, OWNED, PODS, QUOTAS, Object, Resource
+from gemma_operator.controller import manager as manager_module
 from gemma_operator.controller.manager import Manager, by_scope
+from gemma_operator.reconcile.planning import PLANNED_FROM
 
 STATIC = {"source": "static", "nodes": [{"accelerator": "l4", "gpusPerNode": 8, "nodes": 1, "labels": {"gpu": "l4"}}]}
 SERVED = {GEMMA_DEPLOYMENTS, QUOTAS, *OWNED}
@@ -63,6 +66,27 @@ async def test_what_is_listed_is_what_is_watched(
         for namespace in namespaces or [None]
     }
     assert watched == expected
+
+
+async def test_whoever_waits_for_gpus_does_not_wait_for_a_deletion_that_a_watch_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manager_module, "WAITING_RELIST_SECONDS", 0.01)
+    client = Lists()
+    made = manager(client)
+    made.leads = made.intake.queues = True
+    metadata = {"name": "gone", "namespace": "default", "uid": "gone", "resourceVersion": "1"}
+    pods = made.world.stores[PODS]
+    pods.upsert({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": "a"}})
+    task = asyncio.create_task(made._recheck())
+    await asyncio.sleep(0.1)
+    assert len(pods) == 1, "nobody waits"
+    made.world.blocked.add(("default", "waiter"))
+    async with asyncio.timeout(10):
+        assert await made.deployments.get() == ("default", "waiter")
+    assert len(pods) == 0
+    assert client.asked == everything(PLANNED_FROM, [None])
+    task.cancel()
 
 
 def test_pods_of_other_namespaces_take_gpus_and_are_nobodys_replicas() -> None:
