@@ -26,39 +26,39 @@ class AuditLog:
         """Writes of a user after a position, as `time verb resource namespace/name`; events and leases apart."""
         return [
             f"{entry['stageTimestamp']} {entry['verb']} {_what(entry['objectRef'])}"
-            for entry in self._entries(since)
-            if entry["user"]["username"] == user
-            and entry["verb"] in WRITES
-            and entry.get("objectRef", {}).get("resource") not in NOT_COUNTED
+            for entry in self._entries(since, user=user)
+            if entry["verb"] in WRITES and entry.get("objectRef", {}).get("resource") not in NOT_COUNTED
         ]
 
     def lists(self, *, user: str = OPERATOR, since: int = 0) -> dict[str, datetime]:
         """When a user first listed each resource after a position."""
         found: dict[str, datetime] = {}
-        for entry in self._entries(since):
-            if entry["user"]["username"] == user and entry["verb"] in ("list", "watch"):
+        for entry in self._entries(since, user=user):
+            if entry["verb"] in ("list", "watch"):
                 found.setdefault(entry["objectRef"]["resource"], datetime.fromisoformat(entry["stageTimestamp"]))
         return found
 
     def namespaces(self, *, user: str = OPERATOR, since: int = 0) -> set[str]:
         """Those of the objects that a user asked for after a position; empty for cluster-wide kinds and lists."""
         return {
-            entry["objectRef"].get("namespace", "")
-            for entry in self._entries(since)
-            if entry["user"]["username"] == user and "objectRef" in entry
+            entry["objectRef"].get("namespace", "") for entry in self._entries(since, user=user) if "objectRef" in entry
         }
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Every answered request of the log."""
+        """Every answered request of somebody known: a token of a deleted ServiceAccount is nobody's."""
         return self._entries(0)
 
-    def _entries(self, since: int) -> Iterator[dict[str, Any]]:
+    def _entries(self, since: int, *, user: str = "") -> Iterator[dict[str, Any]]:
         with self.path.open("rb") as log:
             log.seek(since)
             for line in log:
                 # The last line may still be being written.
-                if line.endswith(b"\n"):
-                    yield json.loads(line)
+                if not line.endswith(b"\n"):
+                    continue
+                entry = json.loads(line)
+                name = entry["user"].get("username")
+                if name is not None and user in ("", name):
+                    yield entry
 
 
 def _what(reference: dict[str, Any]) -> str:
