@@ -41,8 +41,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     kubectl = getattr(item, "funcargs", {}).get("kubectl")
     if report.failed and isinstance(kubectl, Kubectl):
-        with contextlib.suppress(Exception):
-            report.sections.append(("The cluster when it failed", situation(kubectl)))
+        try:
+            text = situation(kubectl)
+        except Exception as error:  # the cluster may be what failed; the test's own failure must be reported still
+            text = f"not to be had: {error!r}"
+        report.sections.append(("The cluster when it failed", text))
     return report
 
 
