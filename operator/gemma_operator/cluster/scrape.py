@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -14,6 +15,8 @@ from gemma_operator.cluster import telemetry
 T = TypeVar("T")
 
 TIMEOUT_SECONDS: Final = 3.0
+ROUTER_TIMEOUT_SECONDS: Final = 1.0
+"""A router pod on a lost node must not keep what the others hold from being known."""
 AT_ONCE: Final = 64
 """Pods read at the same time: a large fleet must not open a connection to every pod at once."""
 
@@ -57,7 +60,7 @@ class RouterReport:
 
 
 def engine_report(text: str) -> EngineReport | None:
-    """The numbers of an exposition, summed over data-parallel ranks; `None` unless all of them are there."""
+    """The numbers of an exposition, summed over data-parallel ranks; `None` unless all are there and make sense."""
     wanted = "\n".join(line for line in text.splitlines() if line.startswith(tuple(_READ)))
     sums: dict[str, float] = {}
     peak = 0.0
@@ -69,7 +72,7 @@ def engine_report(text: str) -> EngineReport | None:
                     peak = max(peak, sample.value) if name == "kv_usage" else peak
     except ValueError:
         return None
-    if set(_READ.values()) - set(sums):
+    if set(_READ.values()) - set(sums) or not all(math.isfinite(value) and value >= 0 for value in sums.values()):
         return None
     whole = {name: round(value) for name, value in sums.items() if name != "kv_usage"}
     return EngineReport(kv_usage=peak, **whole)
@@ -101,23 +104,33 @@ class Scraper:
 
     async def engine(self, address: str, *, port: int) -> EngineReport | None:
         """The metrics of an engine pod."""
-        return await self._read(address, port=port, path="/metrics", parse=engine_report, what="engine")
+        return await self._read(
+            address, port=port, path="/metrics", parse=engine_report, what="engine", seconds=TIMEOUT_SECONDS
+        )
 
     async def router(self, address: str, *, port: int) -> dict[str, RouterReport] | None:
         """The counts of a router pod."""
-        return await self._read(address, port=port, path="/gemma/v1/state", parse=router_reports, what="router")
+        return await self._read(
+            address,
+            port=port,
+            path="/gemma/v1/state",
+            parse=router_reports,
+            what="router",
+            seconds=ROUTER_TIMEOUT_SECONDS,
+        )
 
     async def _read(
-        self, address: str, *, port: int, path: str, parse: Callable[[str], T | None], what: str
+        self, address: str, *, port: int, path: str, parse: Callable[[str], T | None], what: str, seconds: float
     ) -> T | None:
         host = f"[{address}]" if ":" in address else address
         if self._session is None:
             # No proxy of the environment: pods are reached directly.
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS), trust_env=False)
+            self._session = aiohttp.ClientSession(trust_env=False)
         answer: T | None = None
         async with self._slots:
             try:
-                async with self._session.get(f"http://{host}:{port}{path}") as response:
+                timeout = aiohttp.ClientTimeout(total=seconds)
+                async with self._session.get(f"http://{host}:{port}{path}", timeout=timeout) as response:
                     if response.status == 200:
                         answer = parse(await response.text(errors="replace"))
             except (TimeoutError, aiohttp.ClientError, OSError):

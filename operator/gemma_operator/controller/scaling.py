@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 
 from gemma_operator.api.errors import OperatorError
 from gemma_operator.cluster.log import logger
@@ -18,6 +19,7 @@ ASLEEP_SECONDS = 1.0
 
 async def run(world: World, queue: WorkQueue[Key], *, every: float) -> None:
     """Look at everything that is awake every so many seconds, and each second at what sleeps."""
+    world.leading_since = datetime.now(UTC)
     scraper = Scraper()
     try:
         async with asyncio.TaskGroup() as group:
@@ -28,10 +30,18 @@ async def run(world: World, queue: WorkQueue[Key], *, every: float) -> None:
 
 
 async def _rounds(world: World, queue: WorkQueue[Key], scraper: Scraper, *, asleep: bool, every: float) -> None:
-    while True:
-        started = time.monotonic()
-        await one_round(world, queue, scraper, subjects(world, asleep=asleep))
-        await asyncio.sleep(max(0.05, started + every - time.monotonic()))
+    """Each router has rounds of its own: one that does not answer keeps nobody else waiting."""
+    running: dict[Key | None, asyncio.Task[None]] = {}
+    async with asyncio.TaskGroup() as group:
+        while True:
+            started = time.monotonic()
+            by_router: dict[Key | None, list[Subject]] = {}
+            for subject in subjects(world, asleep=asleep):
+                by_router.setdefault(subject.router, []).append(subject)
+            running = {router: task for router, task in running.items() if not task.done()}
+            for router in by_router.keys() - running.keys():
+                running[router] = group.create_task(one_round(world, queue, scraper, by_router[router]))
+            await asyncio.sleep(max(0.05, started + every - time.monotonic()))
 
 
 async def one_round(world: World, queue: WorkQueue[Key], scraper: Scraper, chosen: list[Subject]) -> None:

@@ -21,7 +21,8 @@ from gemma_operator.render.versions import same_version
 _NOT_PLANNED: dict[str, bool | set[str]] = {
     "replicas": True,
     "priority": True,
-    "router": True,
+    # Pods know their router: another one rolls them, and planning says whether there are GPUs to do it by.
+    "router": {"aliases", "fallbacks"},
     "scaling": {"max", "preference", "mode", "idle_before0", "hold_timeout"},
 }
 _NOT_IN_PODS: dict[str, bool | set[str]] = {

@@ -9,7 +9,7 @@ from gemma_operator.api.spec import GemmaDeploymentSpec
 from gemma_operator.api.status import MAX_DECISIONS
 from gemma_operator.cluster.resources import Object
 from gemma_operator.reconcile.ages import Ages
-from gemma_operator.scaling.types import Decision, State
+from gemma_operator.scaling.types import Decision, PodSample, State
 
 _STARTS_KEPT = 32
 _START_STEP = 30
@@ -59,6 +59,12 @@ class Scaler:
     """Until when, on the clock of `look`, no more than so many replicas are asked for: the scheduler took no more."""
     starts: OrderedDict[str, float] = field(default_factory=OrderedDict)
     """Pod uid → seconds from creation to Ready, of the pool that runs."""
+    loading: frozenset[str] | None = None
+    """Uids of the pods that were starting at the last look; `None` before the first."""
+    known: frozenset[str] = frozenset()
+    """Uids of all pods of the last look."""
+    samples: dict[str, PodSample] = field(default_factory=dict)
+    """The last sample of each pod."""
     news: bool = False
     """Whether a start was seen in this process; until then status knows of more."""
     pool: tuple[object, ...] = ()

@@ -18,7 +18,7 @@ from gemma_operator.planner.types import Pool
 from gemma_operator.reconcile import signals, unschedulable
 from gemma_operator.reconcile.kept import kept_plan
 from gemma_operator.reconcile.planning import inventory
-from gemma_operator.reconcile.pods import created, is_ready, startup_seconds
+from gemma_operator.reconcile.pods import created, has_started, is_ready, startup_seconds
 from gemma_operator.reconcile.replicas import Queue, Scaler, decided_by_operator
 from gemma_operator.reconcile.signals import RouterView
 from gemma_operator.reconcile.specs import is_paused, parse_spec
@@ -96,11 +96,14 @@ async def look(world: World, scraper: Scraper, subject: Subject, *, now: float, 
         if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
     ]
     samples = await signals.read_engines(scraper, pods, at=now, ages=scaler.ages)
-    seen = _observation(subject, scaler, pods, samples, now=now, router=router)
+    samples = signals.with_last(samples, scaler.samples, pods, at=now)
+    scaler.samples = {each.pod: each for each in samples}
+    starts = _starts(subject, scaler, pods, since=world.leading_since)
+    seen = _observation(subject, scaler, pods, samples, now=now, router=router, starts=starts)
     changed = _show_queue(subject, scaler, seen)
     if not decided_by_operator(subject.spec):
         scaler.target, scaler.limit, scaler.blind = None, "", ""
-        return changed
+        return _watch(world, subject, scaler, seen) or changed
     return await _decide(world, subject, scaler, seen, pods) or changed
 
 
@@ -112,21 +115,10 @@ def _observation(
     *,
     now: float,
     router: RouterView | None,
+    starts: Sequence[float],
 ) -> Observation:
     alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     ready = [pod for pod in alive if is_ready(pod)]
-    pool = (subject.pool.checkpoint, subject.pool.accelerator, subject.pool.gpus_per_replica)
-    first = scaler.pool != pool
-    if first:
-        scaler.news = bool(scaler.pool)
-        scaler.pool = pool
-        scaler.starts.clear()
-    starts = [
-        took
-        for pod in ready
-        if (took := startup_seconds(pod)) is not None and scaler.started(pod["metadata"]["uid"], took)
-    ]
-    scaler.news |= bool(starts) and not first
     sampled = {each.pod for each in samples}
     counts = router.counts(subject.key[1]) if router is not None else None
     return Observation(
@@ -142,10 +134,47 @@ def _observation(
         ),
         current=subject.replicas,
         held=(counts.held if counts else None) if subject.spec.router.enabled else 0,
+        held_at_least=router.at_least(subject.key[1]).held if router is not None else 0,
         in_flight=counts.in_flight if counts else None,
         startups=tuple(starts),
         unsampled=sum(pod["metadata"]["name"] not in sampled for pod in ready),
     )
+
+
+def _starts(subject: Subject, scaler: Scaler, pods: Sequence[Object], *, since: datetime) -> list[float]:
+    """Seconds from created to Ready of the pods that became Ready since the last look.
+
+    A pod that was met serving tells nothing: its last Ready may have followed a moment in which it was not. Nor do
+    the starts of another pool.
+    """
+    pool = (subject.pool.checkpoint, subject.pool.accelerator, subject.pool.gpus_per_replica)
+    if scaler.pool and scaler.pool != pool:
+        scaler.news = True
+        scaler.starts.clear()
+    elif not scaler.pool:
+        before = (subject.obj.get("status") or {}).get("startup") or {}
+        scaler.state = replace(scaler.state, startup=before.get("p90Seconds"))
+    scaler.pool = pool
+    found = []
+    for pod in pods:
+        uid = pod["metadata"]["uid"]
+        met = created(pod) < since if scaler.loading is None else uid in scaler.known
+        if met and uid not in (scaler.loading or ()):
+            continue
+        if is_ready(pod) and (took := startup_seconds(pod)) is not None and scaler.started(uid, took):
+            found.append(took)
+    scaler.known = frozenset(pod["metadata"]["uid"] for pod in pods)
+    scaler.loading = frozenset(pod["metadata"]["uid"] for pod in pods if not has_started(pod))
+    scaler.news |= bool(found)
+    return found
+
+
+def _watch(world: World, subject: Subject, scaler: Scaler, seen: Observation) -> bool:
+    """Learn, and find pods that hang, where the number is another's; whether those changed."""
+    bounds = replace(_bounds(subject), fixed=subject.replicas)
+    made, scaler.state = decide(seen, scaler.state, bounds, _settings(world, subject))
+    before, scaler.hung = scaler.hung, made.hung
+    return before != scaler.hung
 
 
 def _show_queue(subject: Subject, scaler: Scaler, seen: Observation) -> bool:
@@ -180,8 +209,10 @@ async def _decide(world: World, subject: Subject, scaler: Scaler, seen: Observat
     since_leaving = None if scaler.leaving_until is None else seen.at - scaler.leaving_until
     waited = unschedulable.waits(pods, ages=scaler.ages, since_leaving=since_leaving)
     withdrawn = await unschedulable.withdrawn(world, pods, waited=waited)
-    if withdrawn:
-        return await _withdraw(world, subject, scaler, seen, pods, withdrawn)
+    # Those that were withdrawn before are there until the ReplicaSet has deleted them.
+    left = max(sum(not pod["metadata"].get("deletionTimestamp") for pod in pods) - len(withdrawn), 1)
+    if withdrawn and left < subject.replicas:
+        return await _withdraw(world, subject, scaler, seen, pods, withdrawn, left=left)
     bounds, settings = _bounds(subject), _settings(world, subject)
     wish, state = await asyncio.to_thread(decide, seen, scaler.state, bounds, settings)
     made, limit = wish, ""
@@ -213,9 +244,10 @@ async def _withdraw(
     seen: Observation,
     pods: Sequence[Object],
     withdrawn: frozenset[str],
+    *,
+    left: int,
 ) -> bool:
     """Take back replicas for which the scheduler found no node, and ask for no more than the rest for a while."""
-    left = max(subject.replicas - len(withdrawn), 1)
     scaler.refused = (seen.at + world.config.provisioning_seconds, left)
     made = Decision(
         at=seen.at,
@@ -232,10 +264,12 @@ async def _withdraw(
 
 def _bounds(subject: Subject) -> Bounds:
     scaling, pool = subject.spec.scaling, subject.pool
+    paid = affordable(pool=pool, spec=subject.spec)
     return Bounds(
         minimum=scaling.min,
         maximum=scaling.max,
-        affordable=affordable(pool=pool, spec=subject.spec),
+        # A cap below one replica is the planner's to refuse; what runs does not go for it.
+        affordable=paid if paid is None or subject.asleep else max(paid, 1),
         idle_before_zero=float(seconds(scaling.idle_before0)),
         max_num_seqs=pool.max_num_seqs,
         chunk=pool.max_num_batched_tokens,
@@ -273,10 +307,12 @@ async def _take(
     if made.hung != scaler.hung:
         scaler.hung, changed = made.hung, True
     scaler.asleep_without_room = subject.asleep and wish > 0 and made.after == 0
-    scaler.target = max(made.after, 1) if scaler.asleep_without_room else made.after
+    told, scaler.target = scaler.target, max(made.after, 1) if scaler.asleep_without_room else made.after
     changed |= shown != (scaler.looked, scaler.limit, scaler.wished, scaler.blind, scaler.asleep_without_room)
     if made.after == subject.replicas:
         return changed
+    if made.after == told:
+        return True  # decided before, and not carried out yet
     telemetry.SCALINGS.labels(direction="up" if made.after > subject.replicas else "down").inc()
     scaler.decisions.appendleft((datetime.now(UTC).replace(microsecond=0), made))
     logger(subject.obj).info("%s", made.reason)

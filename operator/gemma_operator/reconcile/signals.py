@@ -1,7 +1,7 @@
 """What engines, routers and pods tell about the requests of a GemmaDeployment."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gemma_router.proxy_config import STATE_PORT
@@ -13,6 +13,7 @@ from gemma_operator.cluster.store import Key
 from gemma_operator.reconcile.ages import Ages
 from gemma_operator.reconcile.pods import address, has_started, is_ready, ready_since
 from gemma_operator.reconcile.world import World
+from gemma_operator.scaling.constants import STALE
 from gemma_operator.scaling.types import PodSample
 
 
@@ -21,6 +22,7 @@ class RouterView:
     """What the pods of one router report together."""
 
     deployments: dict[str, RouterReport]
+    """Of the pods that answered, those that are not Ready too: one that drains still holds what it has."""
     silent: int
     """Ready pods of it that gave no answer."""
     pods: int
@@ -28,8 +30,10 @@ class RouterView:
 
     def counts(self, deployment: str) -> RouterReport | None:
         """In flight and held of one deployment over all router pods; `None` when that is not known."""
-        if self.silent or not self.pods:
-            return None
+        return None if self.silent or not self.pods else self.at_least(deployment)
+
+    def at_least(self, deployment: str) -> RouterReport:
+        """What is surely in flight and held, whoever did not answer."""
         return self.deployments.get(deployment, RouterReport(in_flight=0, held=0))
 
 
@@ -40,14 +44,16 @@ async def read_routers(world: World, scraper: Scraper, routers: Iterable[Key]) -
 
 
 async def _router(world: World, scraper: Scraper, key: Key) -> RouterView:
-    pods = [pod for pod in world.pods(namespace=key[0], label=names.ROUTER_LABEL, value=key[1]) if is_ready(pod)]
+    found = world.pods(namespace=key[0], label=names.ROUTER_LABEL, value=key[1])
+    pods = [pod for pod in found if is_ready(pod) or (address(pod) and has_started(pod))]
     answers = await asyncio.gather(*(scraper.router(address(pod), port=STATE_PORT) for pod in pods))
     sums: dict[str, RouterReport] = {}
     for answer in answers:
         for name, report in (answer or {}).items():
             before = sums.get(name, RouterReport(in_flight=0, held=0))
             sums[name] = RouterReport(in_flight=before.in_flight + report.in_flight, held=before.held + report.held)
-    return RouterView(deployments=sums, silent=sum(answer is None for answer in answers), pods=len(pods))
+    ready = [answer for pod, answer in zip(pods, answers, strict=True) if is_ready(pod)]
+    return RouterView(deployments=sums, silent=sum(answer is None for answer in ready), pods=len(ready))
 
 
 async def read_engines(scraper: Scraper, pods: Sequence[Object], *, at: float, ages: Ages) -> list[PodSample]:
@@ -60,6 +66,16 @@ async def read_engines(scraper: Scraper, pods: Sequence[Object], *, at: float, a
         for pod, report in zip(asked, answers, strict=True)
         if report is not None
     ]
+
+
+def with_last(
+    samples: Sequence[PodSample], last: Mapping[str, PodSample], pods: Sequence[Object], *, at: float
+) -> list[PodSample]:
+    """Samples, and the last one of each Ready pod that did not answer now, for as long as it is fresh."""
+    read = {each.pod for each in samples}
+    silent = [pod["metadata"]["name"] for pod in pods if is_ready(pod) and pod["metadata"]["name"] not in read]
+    kept = [last[name] for name in silent if name in last and 0 <= at - last[name].at <= STALE]
+    return [*samples, *kept]
 
 
 def _ready_at(pod: Object, *, at: float, ages: Ages) -> float | None:

@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from gemma_operator.api import names
 from gemma_operator.api.config import OperatorConfig
@@ -46,6 +47,8 @@ class World:
     """Log and last warning of failed containers, by pod uid and restart count: read once per failure."""
     scalers: dict[Key, Scaler] = field(default_factory=dict)
     """What the scaler of each GemmaDeployment remembers."""
+    leading_since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When this process began to scale: of a pod from before, the first Ready may be one of many."""
     rerouted: set[Key] = field(default_factory=set)
     """Routers whose routes changed with a plan. The watch does not tell: it brings our own writes, which are cached."""
     rendered: dict[Key, tuple[tuple[object, ...], list[Object]]] = field(default_factory=dict)

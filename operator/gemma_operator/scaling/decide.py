@@ -30,7 +30,7 @@ def decide(observation: Observation, state: State, bounds: Bounds, settings: Set
         return _fixed(observation, bounds, pods), _decided(state)
     if not has_data(observation):
         return _no_data(observation, bounds, pods), state
-    wake = observation.current == 0 and bool(observation.held)
+    wake = observation.current == 0 and bool(observation.held or observation.held_at_least)
     if not wake and not _due(state):
         return _not_due(observation, pods), state
     state = replace(state, model=cost.solve(state.model))
@@ -122,9 +122,14 @@ def _choose(
     wanted, why = choice.wanted, choice.why
     if lost and (wanted or least):
         wanted += lost
-        why = "; ".join(part for part in (why, f"{lost} stuck in start-up") if part)
+        why = "; ".join(part for part in (why, f"stuck in start-up: {_some(pods.stuck)}") if part)
     after, capped = clip(wanted, bounds, needed=least, current=observation.current)
     return _told(observation, state, bounds, load, pods, after=after, wanted=wanted, capped=capped, why=why), state
+
+
+def _some(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 
 
 def _kind(before: int, after: int) -> Kind:

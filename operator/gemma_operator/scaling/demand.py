@@ -59,7 +59,7 @@ def measure(state: State, observation: Observation, bounds: Bounds, settings: Se
     samples = fresh_samples(observation)
     running = sum(sample.running for sample in samples)
     waiting = sum(sample.waiting for sample in samples)
-    held = state.held if observation.held is None else observation.held
+    held = max(state.held, observation.held_at_least) if observation.held is None else observation.held
     model, batch = state.model, state.batch or float(bounds.max_num_seqs)
     prompt_mean, output_mean = means(state.mix)
     weight = cost.decode_weight(model, batch)

@@ -28,9 +28,9 @@ def fresh_samples(observation: Observation) -> tuple[PodSample, ...]:
 
 
 def has_data(observation: Observation) -> bool:
-    """Whether anything was read: a fresh sample, or certainty that there is no pod to read."""
+    """Whether anything was read: a fresh sample, certainty that there is no pod to read, or a request that waits."""
     if observation.ready == 0:
-        return bool(fresh_samples(observation)) or observation.held is not None
+        return bool(fresh_samples(observation)) or observation.held is not None or observation.held_at_least > 0
     return bool(fresh_samples(observation))
 
 

@@ -61,6 +61,8 @@ class Observation:
     """Replicas asked for."""
     held: int | None = 0
     """Requests that wait in routers; `None`: not known."""
+    held_at_least: int = 0
+    """Those of the routers that answered, where not all did."""
     in_flight: int | None = None
     """Requests that routers have sent to engines and not finished; `None`: not known."""
     startups: tuple[float, ...] = ()

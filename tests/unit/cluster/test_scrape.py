@@ -36,9 +36,12 @@ def test_half_an_answer_is_none(text: str) -> None:
     assert engine_report(text) is None
 
 
-def test_a_broken_number_is_no_answer() -> None:
-    line = 'vllm:num_requests_running{engine="0",model_name="chat"} '
-    assert engine_report(EXPOSITION.replace(line + "0.0", line + "many")) is None
+@pytest.mark.parametrize("number", ["many", "NaN", "+Inf", "-3"])
+@pytest.mark.parametrize("gauge", ["num_requests_running", "kv_cache_usage_perc"])
+def test_a_broken_number_is_no_answer(gauge: str, number: str) -> None:
+    line = f'vllm:{gauge}{{engine="0",model_name="chat"}} '
+    assert line + "0.0" in EXPOSITION
+    assert engine_report(EXPOSITION.replace(line + "0.0", line + number)) is None
 
 
 def test_what_a_router_pod_counts() -> None:

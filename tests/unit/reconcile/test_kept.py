@@ -84,6 +84,7 @@ def test_what_planning_reads_makes_it_look_again() -> None:
     assert plan_inputs(change(replicas=3)) == same
     assert plan_inputs(change(context=16384)) != same
     assert plan_inputs(change(accelerators=["l4"])) != same
+    assert plan_inputs(change(router={"name": "other-router"})) != same, "it rolls pods: is a GPU free for that?"
 
 
 def test_an_upgrade_is_due_once_for_each_value_of_the_annotation() -> None:

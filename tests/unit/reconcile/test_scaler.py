@@ -63,6 +63,16 @@ class FakeScraper:
         raise AssertionError("routers are read before")
 
 
+class AnsweringRouters:
+    """Router pods that all report the same."""
+
+    def __init__(self, reports: dict[str, RouterReport]) -> None:
+        self.reports = reports
+
+    async def router(self, address: str, *, port: int) -> dict[str, RouterReport]:
+        return self.reports
+
+
 class FakeClient:
     """An API server that takes every patch and has no events."""
 
@@ -79,12 +89,15 @@ class FakeClient:
 class Cluster:
     """One deployment on two nodes with L4s, and the clock of its scaler."""
 
-    def __init__(self, *, gpus: int = 3, running: int = 1, loading: int = 0, **spec: Any) -> None:
+    def __init__(
+        self, *, gpus: int = 3, running: int = 1, loading: int = 0, status: dict[str, Any] | None = None, **spec: Any
+    ) -> None:
         self.now = 1000.0
         self._id = uuid.uuid4().hex
         self.scraper = FakeScraper()
         self.client = FakeClient()
         self.held: int | None = 0
+        self.silent = 0
         self.world = World(
             client=cast(Client, self.client),
             config=OperatorConfig(),
@@ -106,6 +119,7 @@ class Cluster:
                 "kind": names.KIND,
                 "metadata": self._metadata("chat", generation=1),
                 "spec": wanted,
+                "status": status or {},
             },
         )
         manifest = {
@@ -120,8 +134,35 @@ class Cluster:
         for number in range(loading):
             self.add_pod(f"chat-0-loading-{number}", ready=False)
 
-    def add_pod(self, name: str, *, ready: bool = True) -> None:
-        made = pod(name, on="a", gpus=1, deployment="chat", affinity=self._affinity)
+    def change(self, spec: dict[str, Any]) -> None:
+        """Another spec of the GemmaDeployment."""
+        [obj] = self.world.stores[GEMMA_DEPLOYMENTS]
+        metadata = {**obj["metadata"], "generation": 2, "resourceVersion": "2"}
+        self.world.stores[GEMMA_DEPLOYMENTS].upsert({**obj, "metadata": metadata, "spec": spec})
+
+    def ask_for(self, replicas: int) -> None:
+        """Have the Deployment ask for so many, as a reconcile would after a decision."""
+        [deployment] = self.world.stores[DEPLOYMENTS]
+        deployment["spec"]["replicas"] = replicas
+
+    def add_router_pod(self, name: str, *, ready: bool) -> None:
+        """A router's pod; one that is not Ready drains."""
+        made = pod(name, on="a")
+        made["metadata"] |= self._metadata(name)
+        made["metadata"]["labels"] = {names.MANAGED_BY_LABEL: names.MANAGER, names.ROUTER_LABEL: "gemma-router"}
+        made["status"] = {
+            "phase": "Running",
+            "podIP": "10.0.0.2",
+            "containerStatuses": [{"name": "router", "started": True, "restartCount": 0}],
+            "conditions": [
+                {"type": "Ready", "status": str(ready), "lastTransitionTime": datetime.now(UTC).isoformat()}
+            ],
+        }
+        self._put(PODS, made)
+
+    def add_pod(self, name: str, *, ready: bool = True, placed: bool = True) -> None:
+        """An engine's pod; one that is not placed finds no node."""
+        made = pod(name, on="a" if placed else "", gpus=1, deployment="chat", affinity=self._affinity)
         made["metadata"] |= self._metadata(name)
         made["status"] = {
             "phase": "Running",
@@ -135,6 +176,12 @@ class Cluster:
                 }
             ],
         }
+        if not placed:
+            since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+            made["status"] = {
+                "phase": "Pending",
+                "conditions": [{"type": "PodScheduled", "status": "False", "lastTransitionTime": since}],
+            }
         self._put(PODS, made)
 
     def look(self, *, times: int = 1) -> bool:
@@ -144,7 +191,8 @@ class Cluster:
             self.now += 5
             [subject] = subjects(self.world)
             counts = {} if self.held is None else {"chat": RouterReport(in_flight=0, held=self.held)}
-            view = RouterView(deployments=counts, silent=int(self.held is None), pods=1)
+            silent = self.silent or int(self.held is None)
+            view = RouterView(deployments=counts, silent=silent, pods=1 + self.silent)
             scraper = cast(Scraper, self.scraper)
             wanted = asyncio.run(look(self.world, scraper, subject, now=self.now, router=view))
         return wanted
@@ -203,6 +251,16 @@ def test_the_cost_cap_bounds_and_is_named() -> None:
     assert cluster.scaler.limit == "maxCostPerHour allows 2"
 
 
+def test_a_cost_cap_below_one_replica_takes_nothing_that_runs() -> None:
+    """The plan does not hold any more, and says so; replicas that serve go on meanwhile."""
+    cluster = Cluster(gpus=4, scaling={"max": 8})
+    [subject] = subjects(cluster.world)
+    cluster.change({**subject.obj["spec"], "maxCostPerHour": 0.01})
+    cluster.look(times=40)
+    assert cluster.scaler.target == 1
+    assert not cluster.scaler.decisions
+
+
 def test_silence_changes_nothing_and_is_told() -> None:
     cluster = Cluster(gpus=3)
     cluster.scraper.report = None
@@ -212,6 +270,80 @@ def test_silence_changes_nothing_and_is_told() -> None:
     cluster.scraper.report = IDLE
     assert cluster.look()
     assert cluster.scaler.blind == ""
+
+
+def test_one_missing_answer_is_no_silence() -> None:
+    """A sample counts until it is half a minute old."""
+    cluster = Cluster(gpus=3)
+    cluster.scraper.report = IDLE
+    cluster.look(times=4)
+    cluster.scraper.report = None
+    cluster.look(times=4)
+    assert cluster.scaler.blind == ""
+    cluster.look(times=6)
+    assert "no fresh metrics" in cluster.scaler.blind
+
+
+def test_replicas_are_withdrawn_once() -> None:
+    """Their pods are there for a while after fewer are asked for."""
+    cluster = Cluster(gpus=2, running=2, scaling={"min": 2, "max": 8})
+    cluster.scraper.report = IDLE
+    for number in range(5):
+        cluster.add_pod(f"chat-0-new-{number}", placed=False)
+    cluster.ask_for(7)
+    cluster.look(times=16)
+    assert cluster.scaler.target == 2
+    assert "7 → 2: the scheduler found no node" in cluster.scaler.decisions[0][1].reason
+    cluster.ask_for(2)
+    cluster.look(times=20)
+    assert cluster.scaler.target == 2
+    assert len(cluster.scaler.decisions) == 1
+
+
+def test_a_decision_that_is_not_carried_out_yet_is_told_once() -> None:
+    cluster = Cluster(gpus=8, scaling={"max": 3})
+    cluster.look(times=60)
+    assert [made.after for _, made in cluster.scaler.decisions] == [3]
+    assert any(cluster.look() for _ in range(3)), "it asks for being carried out"
+
+
+def test_a_moment_without_readiness_is_no_start() -> None:
+    """Five hours old, unready for a moment, and met by a new process: it did not take five hours to start."""
+    cluster = Cluster(gpus=3, status={"startup": {"p50Seconds": 40, "p90Seconds": 50, "samples": 3}})
+    [made] = cluster.world.stores[PODS]
+    made["metadata"]["creationTimestamp"] = (datetime.now(UTC) - timedelta(hours=5)).isoformat()
+    cluster.scraper.report = IDLE
+    cluster.look(times=4)
+    made["status"]["conditions"][0]["status"] = "False"
+    cluster.look(times=2)
+    made["status"]["conditions"][0]["status"] = "True"
+    cluster.look(times=4)
+    assert not cluster.scaler.starts
+    assert cluster.scaler.state.startup == 50, "as status says"
+
+
+def test_a_start_is_measured_once_it_ends() -> None:
+    cluster = Cluster(gpus=3, running=1, loading=1)
+    cluster.scraper.report = IDLE
+    cluster.look(times=2)
+    loading = next(each for each in cluster.world.stores[PODS] if "loading" in each["metadata"]["name"])
+    loading["status"]["containerStatuses"][0]["started"] = True
+    loading["status"]["conditions"][0] = {
+        "type": "Ready",
+        "status": "True",
+        "lastTransitionTime": (datetime.now(UTC) + timedelta(seconds=90)).isoformat(),
+    }
+    cluster.look(times=2)
+    assert cluster.scaler.starts[loading["metadata"]["uid"]] == pytest.approx(90, abs=5)
+
+
+def test_a_replica_that_hangs_is_named_whoever_decides_the_number() -> None:
+    cluster = Cluster(gpus=3, replicas=1)
+    cluster.look(times=40)
+    assert cluster.scaler.hung == ("chat-0-0",)
+    cluster.scraper.report = IDLE
+    assert cluster.look()
+    assert cluster.scaler.hung == ()
 
 
 def test_it_sleeps_when_idle_and_wakes_for_one_held_request() -> None:
@@ -226,6 +358,27 @@ def test_it_sleeps_when_idle_and_wakes_for_one_held_request() -> None:
     assert awake.look(), "the first look with a held request decides"
     assert awake.scaler.target == 1
     assert awake.scaler.decisions[0][1].before == 0
+
+
+def test_it_wakes_for_what_one_router_holds_while_the_other_is_silent() -> None:
+    cluster = Cluster(gpus=4, running=0, scaling={"min": 0})
+    cluster.look(times=2)
+    cluster.held, cluster.silent = 20, 1
+    assert cluster.look()
+    assert cluster.scaler.target == 1
+
+
+def test_what_a_draining_router_holds_is_known() -> None:
+    cluster = Cluster()
+    for name, ready in (("router-0", True), ("router-1", False)):
+        cluster.add_router_pod(name, ready=ready)
+    answers = cast(Scraper, AnsweringRouters({"chat": RouterReport(in_flight=1, held=10)}))
+    key = ("default", "gemma-router")
+    view = asyncio.run(signals.read_routers(cluster.world, answers, [key]))[key]
+    assert (view.pods, view.silent) == (1, 0)
+    counts = view.counts("chat")
+    assert counts is not None
+    assert (counts.in_flight, counts.held) == (2, 20)
 
 
 def test_a_silent_router_keeps_it_awake() -> None:

@@ -157,7 +157,7 @@ def test_a_stuck_pod_is_named_and_not_counted() -> None:
     )
     assert decision.stuck == ("pod-1",)
     assert decision.after == 3
-    assert "1 stuck" in decision.reason
+    assert "stuck in start-up: pod-1" in decision.reason
 
 
 def test_a_hung_pod_is_named() -> None:
