@@ -5,7 +5,7 @@ from typing import Final
 from gemma_operator.api.conditions import ConditionType, Reason
 
 CONDITIONS: Final[dict[ConditionType, str]] = {
-    ConditionType.READY: "True while at least one replica, and as many as are wanted, answer.",
+    ConditionType.READY: "True while as many replicas answer as must: `scaling.min` and at least one, or `replicas`.",
     ConditionType.RECONCILING: "True while the operator still changes something for the current spec.",
     ConditionType.STALLED: "True when it cannot go on by itself: the message says what a person must do.",
     ConditionType.PLANNED: "True when a plan holds; otherwise the reason says what does not fit and what would help.",
@@ -16,7 +16,7 @@ CONDITIONS: Final[dict[ConditionType, str]] = {
 
 REASONS: Final[dict[str, dict[Reason, str]]] = {
     "Running": {
-        Reason.SERVING: "All wanted replicas serve.",
+        Reason.SERVING: "As many replicas serve as must.",
         Reason.STARTING: "Replicas are being created or load weights.",
         Reason.ROLLING_OUT: "Replicas change to a new version.",
         Reason.ASLEEP: "No replica runs because nobody asks; the first request wakes it.",
