@@ -119,7 +119,8 @@ def _observation(
 ) -> Observation:
     alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     ready = [pod for pod in alive if is_ready(pod)]
-    sampled = {each.pod for each in samples}
+    # One that did not answer now counts with its last sample, but nothing shrinks or sleeps for it.
+    sampled = {each.pod for each in samples if each.at == now}
     counts = router.counts(subject.key[1]) if router is not None else None
     return Observation(
         at=now,

@@ -68,7 +68,7 @@ class Observation:
     startups: tuple[float, ...] = ()
     """Seconds from created to Ready of pods that became Ready since the last observation."""
     unsampled: int = 0
-    """Ready pods without a fresh sample."""
+    """Ready pods that gave no sample now; an older one may be among `samples`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

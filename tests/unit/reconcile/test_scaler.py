@@ -284,6 +284,15 @@ def test_one_missing_answer_is_no_silence() -> None:
     assert "no fresh metrics" in cluster.scaler.blind
 
 
+def test_nothing_sleeps_on_an_answer_of_before() -> None:
+    cluster = Cluster(gpus=1, scaling={"min": 0, "idleBefore0": "30s"})
+    cluster.scraper.report = IDLE
+    cluster.look(times=5)
+    cluster.scraper.report = None
+    cluster.look(times=4)
+    assert cluster.scaler.target == 1
+
+
 def test_replicas_are_withdrawn_once() -> None:
     """Their pods are there for a while after fewer are asked for."""
     cluster = Cluster(gpus=2, running=2, scaling={"min": 2, "max": 8})
