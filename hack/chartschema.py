@@ -5,6 +5,7 @@ from typing import Any
 from gemma_operator.api.config import OperatorConfig
 from gemma_operator.api.mirror import REGISTRY
 from gemma_operator.api.structural import inlined
+from gemma_operator.catalog.rows import AcceleratorFacts
 
 Schema = dict[str, Any]
 _STRING: Schema = {"type": "string"}
@@ -12,6 +13,11 @@ _BOOLEAN: Schema = {"type": "boolean"}
 _FREE: Schema = {"type": "object"}
 _STRINGS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 _LIST: Schema = {"type": "array", "items": {"type": "object"}}
+# Services are named after them, and these begin with a letter.
+_OVERRIDE: Schema = {"type": "string", "pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$"}
+_NAME: Schema = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "maxLength": 253}
+_NAME_OR_NONE: Schema = {"anyOf": [{"enum": [""]}, _NAME]}
+_REGISTRY: Schema = {"anyOf": [{"enum": ["", None]}, {"type": "string", "pattern": REGISTRY}]}
 _NAMED: Schema = {
     "type": "array",
     "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "minLength": 1}}},
@@ -32,29 +38,29 @@ def values_schema() -> Schema:
                 "global": {
                     "type": "object",
                     "properties": {
-                        "imageRegistry": {"anyOf": [{"enum": ["", None]}, {"type": "string", "pattern": REGISTRY}]},
+                        "imageRegistry": _REGISTRY,
                         "imagePullSecrets": _pull_secrets(),
                     },
                 },
                 "enabled": _BOOLEAN,
-                "nameOverride": _STRING,
-                "fullnameOverride": _STRING,
+                "nameOverride": _OVERRIDE,
+                "fullnameOverride": _OVERRIDE,
                 "commonLabels": _STRINGS,
                 "replicas": {"type": "integer", "minimum": 0, "maximum": 5},
                 "watchNamespaces": {"type": "array", "items": _NAMESPACE, "uniqueItems": True},
                 "crds": _object({"enabled": _BOOLEAN, "keep": _BOOLEAN, "annotations": _STRINGS}),
                 "image": _object(
                     {
-                        "registry": _STRING,
-                        "repository": {"type": "string", "minLength": 1},
-                        "tag": _STRING,
+                        "registry": _REGISTRY,
+                        "repository": {"type": "string", "pattern": "^[a-z0-9][-._/a-z0-9]*$"},
+                        "tag": {"type": "string", "pattern": "^([A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?$"},
                         "digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
                         "pullPolicy": {"enum": ["IfNotPresent", "Always", "Never"]},
                     }
                 ),
                 "imagePullSecrets": _pull_secrets(),
-                "config": {**inlined(_without_titles(OperatorConfig.model_json_schema())), "type": ["object", "null"]},
-                "serviceAccount": _object({"create": _BOOLEAN, "name": _STRING, "annotations": _STRINGS}),
+                "config": {**_config(), "type": ["object", "null"]},
+                "serviceAccount": _object({"create": _BOOLEAN, "name": _NAME_OR_NONE, "annotations": _STRINGS}),
                 "rbac": _object({"create": _BOOLEAN, "nodes": _BOOLEAN, "aggregateClusterRoles": _BOOLEAN}),
                 "metrics": _object(
                     {
@@ -89,7 +95,7 @@ def values_schema() -> Schema:
                 "podDisruptionBudget": _object({"enabled": _BOOLEAN}),
                 "podSecurityContext": _FREE,
                 "securityContext": _FREE,
-                "priorityClassName": _STRING,
+                "priorityClassName": _NAME_OR_NONE,
                 "nodeSelector": _STRINGS,
                 "tolerations": _LIST,
                 "affinity": _FREE,
@@ -124,8 +130,17 @@ def values_schema() -> Schema:
     }
 
 
+def _config() -> Schema:
+    """The operator's configuration; what it leaves to the hardware table, the fields of a row, by their names."""
+    config = inlined(_without_titles(OperatorConfig.model_json_schema()))
+    row = config["properties"]["accelerators"]["items"]["properties"]
+    fields = AcceleratorFacts.model_json_schema()["properties"].keys() - {"name"}
+    row["fields"] = {**row["fields"], **_object({field: {} for field in sorted(fields)})}
+    return config
+
+
 def _pull_secrets() -> Schema:
-    return {"type": "array", "items": {**_object({"name": {"type": "string", "minLength": 1}}), "required": ["name"]}}
+    return {"type": "array", "items": {**_object({"name": _NAME}), "required": ["name"]}}
 
 
 def _object(properties: Schema) -> Schema:

@@ -31,12 +31,14 @@ def values_schema() -> Schema:
             "enabled": {"type": "boolean"},
             "deployments": {
                 "type": "object",
-                # Longer names or others are refused by the API server: Services are named so.
-                "propertyNames": {"pattern": _NAME},
-                "additionalProperties": {
-                    **spec,
-                    "type": ["object", "null"],
-                    "properties": {**spec["properties"], **own},
+                "additionalProperties": False,
+                "patternProperties": {
+                    # Longer names or others are refused by the API server: Services are named so.
+                    _NAME: {
+                        **spec,
+                        "type": ["object", "null"],
+                        "properties": {**spec["properties"], **own},
+                    }
                 },
             },
             "defaults": spec,

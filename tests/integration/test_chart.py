@@ -1,5 +1,6 @@
 """The chart, rendered by Helm: valid, restricted, no verb too many, values checked before anything is installed."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from gemma_operator.api.spec import GemmaDeploymentSpec
 from gemma_operator.cli.images import OPERATOR_IMAGE
 from gemma_operator.cluster.resources import EXPOSING, GEMMA_DEPLOYMENTS, OWNED, QUOTAS
 from kubernetes_validate.utils import all_versions
+from packaging.version import Version
+from release.version import CHANGELOG, sections
 
 from tests import helm
 from tests.helm import ROOT, STACK, Object, named, of_kind, pod_template
@@ -18,7 +21,7 @@ from tests.unit.render.pod_security import violations
 
 E2E_VALUES = ROOT / "tests" / "e2e" / "values.yaml"
 VARIANTS: dict[str, Object] = {**helm.variants(STACK), "local": yaml.safe_load(E2E_VALUES.read_text())}
-KUBERNETES = all_versions()[-4:]
+KUBERNETES = sorted(set(all_versions()), key=Version)[-4:]
 
 # The first test builds helm where it is missing.
 pytestmark = pytest.mark.timeout(900)
@@ -40,7 +43,7 @@ def test_lint_finds_nothing():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_object_is_valid_in_the_last_four_minors(variant):
-    assert len(KUBERNETES) == 4
+    assert len({Version(version).minor for version in KUBERNETES}) == 4
     for obj in core(render(VARIANTS[variant])):
         for version in KUBERNETES:
             kubernetes_validate.validate(obj, version, strict=True)
@@ -115,7 +118,8 @@ def test_the_operator_may_do_what_it_does_and_no_more():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_role_has_a_wildcard(variant):
-    for role in of_kind(render(VARIANTS[variant]), "ClusterRole"):
+    objects = render(VARIANTS[variant])
+    for role in (*of_kind(objects, "ClusterRole"), *of_kind(objects, "Role")):
         for rule in role["rules"]:
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], role["metadata"]["name"]
             if "secrets" in rule["resources"]:
@@ -125,9 +129,18 @@ def test_no_role_has_a_wildcard(variant):
 def test_the_router_only_reads():
     role = named(render(), "ClusterRole", "gemma-router")
     assert _verbs(role) == {
-        ("discovery.k8s.io", "endpointslices"): {"get", "list", "watch"},
-        ("", "configmaps"): {"get", "list", "watch"},
+        ("discovery.k8s.io", "endpointslices"): {"list", "watch"},
+        ("", "configmaps"): {"list", "watch"},
     }
+
+
+@pytest.mark.parametrize(
+    ("crds", "kept"), [({}, True), ({"enabled": False, "keep": False}, True), ({"keep": False}, False)]
+)
+@pytest.mark.parametrize(("kind", "namespaces"), [("ClusterRole", []), ("Role", ["team-a"])])
+def test_the_role_of_routers_stays_as_long_as_gemma_deployments_may(kind, namespaces, crds, kept):
+    role = named(render({"watchNamespaces": namespaces, "crds": crds}), kind, "gemma-router")
+    assert ("helm.sh/resource-policy" in role["metadata"].get("annotations", {})) is kept
 
 
 def test_the_role_of_routers_follows_the_configuration():
@@ -231,6 +244,17 @@ def test_images_can_be_pinned_and_mirrored():
         ({"extraEnv": [{"value": "x"}]}, "name"),
         ({"imagePullSecrets": ["registry"]}, "imagePullSecrets"),
         ({"networkPolicy": {"egress": {"apiServerCidrs": ["10.0.0.1"]}}}, "apiServerCidrs"),
+        ({"nameOverride": "Foo"}, "nameOverride"),
+        ({"fullnameOverride": "Foo_Bar"}, "fullnameOverride"),
+        ({"serviceAccount": {"name": "a b"}}, "serviceAccount/name"),
+        ({"priorityClassName": "A"}, "priorityClassName"),
+        ({"image": {"registry": "https://mirror.example"}}, "image/registry"),
+        ({"image": {"repository": "Team/operator"}}, "repository"),
+        ({"image": {"tag": "1 2"}}, "tag"),
+        ({"imagePullSecrets": [{"name": "A_B"}]}, "imagePullSecrets/0/name"),
+        ({"config": {"router": {"role": "X Y"}}}, "role"),
+        ({"config": {"monitoringNamespace": "Bad_NS"}}, "monitoringNamespace"),
+        ({"config": {"accelerators": [{"name": "x", "fields": {"memroy": "24 GiB"}}]}}, "memroy"),
     ],
 )
 def test_wrong_values_are_refused_by_name(values, says):
@@ -250,6 +274,22 @@ def test_what_artifact_hub_shows_is_so():
         assert example["apiVersion"] == f"{definition['spec']['group']}/{crd['version']}"
         assert example["kind"] == crd["kind"]
         GemmaDeploymentSpec.model_validate(example.get("spec", {}))
+
+
+@pytest.mark.parametrize("folder", [STACK, helm.MODELS], ids=lambda folder: folder.name)
+def test_both_charts_have_the_icon(folder):
+    icon = yaml.safe_load((folder / "Chart.yaml").read_text())["icon"]
+    head, _, data = icon.partition(",")
+    assert head == "data:image/svg+xml;base64"
+    assert base64.b64decode(data) == (STACK / "icon.svg").read_bytes()
+
+
+def test_artifact_hub_shows_what_the_changelog_says_of_this_version():
+    changes = yaml.safe_load((STACK / "Chart.yaml").read_text())["annotations"]["artifacthub.io/changes"]
+    newest = " ".join(next(sections(CHANGELOG.read_text())).text.split())
+    for change in yaml.safe_load(changes):
+        assert change["kind"] in ("added", "changed", "deprecated", "removed", "fixed", "security")
+        assert change["description"] in newest
 
 
 def test_names_follow_the_release():

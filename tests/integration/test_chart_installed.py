@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -75,7 +77,45 @@ def test_from_the_first_installation_to_the_last_removal(
     run(control_plane, "install", "gemma", STACK, "--namespace", restricted, values={})
     assert kubectl.get("gdep", "kept", namespace=restricted)["spec"]["model"] == "e2b"
     run(control_plane, "uninstall", "gemma", "--namespace", restricted)
-    # It belongs to this release for ever, and the other tests install theirs.
+
+    # What is kept belongs to the first release; the README says how another takes it over.
+    other: tuple[str | Path, ...] = ("install", "other", STACK, "--namespace", restricted)
+    refused = helm.helm(*other, "--kubeconfig", control_plane.kubeconfig)
+    assert "invalid ownership metadata" in refused.stderr
+    run(control_plane, *other, "--take-ownership", values={})
+    assert kubectl.get("crd", CRD)["metadata"]["annotations"]["meta.helm.sh/release-name"] == "other"
+    run(control_plane, "uninstall", "other", "--namespace", restricted)
+    # The other tests install theirs.
+    kubectl("delete", "clusterrole", "gemma-router")
+
+
+def test_an_upgrade_brings_the_new_definition(
+    control_plane: ControlPlane, kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    before = tmp_path / STACK.name
+    shutil.copytree(STACK, before)
+    file = before / "templates" / "crds" / "gemmadeployments.yaml"
+    text = file.read_text()
+    column = re.search(r"^        - name: Queue\n(?:          .*\n)+", text, re.MULTILINE)
+    field = re.search(r"^                outdated:\n(?:                  .*\n)+", text, re.MULTILINE)
+    assert column
+    assert field
+    file.write_text(text.replace(column[0], "").replace(field[0], ""))
+
+    def known() -> tuple[bool, bool]:
+        [version] = kubectl.get("crd", CRD)["spec"]["versions"]
+        columns = {column["name"] for column in version["additionalPrinterColumns"]}
+        status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+        return "Queue" in columns, "outdated" in status["properties"]
+
+    where = ("--namespace", namespace)
+    # The definition came by kubectl, from `crds/` of another version.
+    force = ("--take-ownership", "--force-conflicts")
+    run(control_plane, "install", "gemma", before, *where, *force, values={})
+    assert known() == (False, False)
+    run(control_plane, "upgrade", "gemma", STACK, *where, values={})
+    assert known() == (True, True)
+    run(control_plane, "uninstall", "gemma", *where)
     kubectl("delete", "clusterrole", "gemma-router")
 
 

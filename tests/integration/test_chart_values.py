@@ -88,6 +88,15 @@ def test_a_registry_in_the_configuration_beats_that_of_all_charts():
     assert "imageRegistry: b.example" in config
 
 
+def test_annotations_of_the_pod_do_not_hide_a_changed_configuration():
+    given = {"podAnnotations": {"checksum/config": "mine", "a": "b"}}
+    annotations = pod_template(render(given))["metadata"]["annotations"]
+    assert annotations["a"] == "b"
+    assert annotations["checksum/config"] == pod_template(render())["metadata"]["annotations"]["checksum/config"]
+    text = helm.helm("template", "gemma", STACK, "--values", "-", stdin=json.dumps(given)).stdout
+    assert text.count("checksum/config:") == 1, "a key that stands there twice is refused by strict readers"
+
+
 def test_the_chart_can_be_a_part_of_another():
     assert render({"global": {"somebody": {"elses": 1}}, "enabled": True}) == render()
 
@@ -113,9 +122,16 @@ class TestNetworkPolicy:
             {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
         ]
 
-    def test_given_readers_are_the_only_ones(self):
-        [policy] = of_kind(render(VARIANTS["everything"]), "NetworkPolicy")
-        assert policy["spec"]["ingress"][0]["from"] == VARIANTS["everything"]["networkPolicy"]["metricsFrom"]
+    def test_given_readers_are_the_only_ones_beside_the_charts_own_test(self):
+        objects = render(VARIANTS["everything"])
+        [policy] = of_kind(objects, "NetworkPolicy")
+        *given, test = policy["spec"]["ingress"][0]["from"]
+        assert given == VARIANTS["everything"]["networkPolicy"]["metricsFrom"]
+        assert test.keys() == {"podSelector"}, "of the release's namespace"
+        admitted = test["podSelector"]["matchLabels"].items()
+        [pod] = of_kind(objects, "Pod")
+        assert admitted <= pod["metadata"]["labels"].items()
+        assert not admitted <= pod_template(objects)["metadata"]["labels"].items()
         assert policy["spec"]["policyTypes"] == ["Ingress"]
 
     def test_egress_reaches_what_the_operator_talks_to(self):
@@ -186,9 +202,6 @@ class TestNamespaces:
         two = {"watchNamespaces": ["team-a", "team-b"], "config": {"router": router}}
         assert "would be the host of every namespace" in helm.refusal(STACK, two)
 
-    def test_notes_name_one_of_them(self):
-        assert "kubectl apply --namespace team-a" in notes({"watchNamespaces": ["team-a"]})
-
 
 @pytest.mark.parametrize(
     ("values", "says"),
@@ -216,38 +229,3 @@ class TestNamespaces:
 )
 def test_what_cannot_work_is_refused_with_a_remedy(values, says):
     assert says in helm.refusal(STACK, values)
-
-
-NOTES: dict[str, Object] = {
-    "crds.enabled is false": {"crds": {"enabled": False}},
-    "crds.keep is false": {"crds": {"keep": False}},
-    "rbac.create is false": {"rbac": {"create": False}},
-    "image.tag is latest": {"image": {"tag": "latest"}},
-    "metrics.service.enabled is false": {"metrics": {"service": {"enabled": False}}},
-}
-
-
-def notes(values: Object) -> str:
-    """What a person reads after the installation."""
-    arguments = ("gemma", STACK, "--dry-run=client", "--namespace", "gemma-system", "--values", "-")
-    done = helm.helm("install", *arguments, stdin=json.dumps(values))
-    assert done.returncode == 0, done.stderr
-    return done.stdout.partition("NOTES:\n")[2]
-
-
-def test_notes_say_what_to_do_next():
-    told = notes({})
-    commands = [
-        "helm test gemma --namespace gemma-system",
-        "kubectl apply",
-        "kubectl port-forward service/gemma-router",
-    ]
-    assert [command for command in commands if command in told] == commands
-    assert "WARNING" not in told
-
-
-@pytest.mark.parametrize("warning", NOTES)
-def test_notes_warn(warning):
-    told = notes(NOTES[warning])
-    assert told.count("WARNING") == 1
-    assert f"WARNING: {warning}" in told

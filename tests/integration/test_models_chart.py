@@ -96,8 +96,8 @@ def test_metadata_of_one_and_of_all():
         ({"deployments": {"chat": {"context": "8k"}}}, "context"),
         ({"deployments": {"chat": {"maxCostPerHour": 0}}}, "maxCostPerHour"),
         ({"deployments": {"chat": {"pod": {"env": [{"value": "x"}]}}}}, "env"),
-        ({"deployments": {"Chat": {}}}, "Chat"),
-        ({"deployments": {"a" * 41: {}}}, "a" * 41),
+        ({"deployments": {"Chat_x": {}}}, "at '/deployments': additional properties 'Chat_x' not allowed"),
+        ({"deployments": {"a" * 41: {}}}, f"at '/deployments': additional properties '{'a' * 41}' not allowed"),
         ({"defaults": {"modell": "e4b"}}, "modell"),
         ({"deployments": {"chat": {"metadata": {"name": "other"}}}}, "name"),
     ],
@@ -115,6 +115,7 @@ def fleet(**routers: Object) -> Object:
     [
         (fleet(a={"aliases": ["x"]}, b={"aliases": ["x"]}), "Give it to one of them"),
         ({"defaults": {"router": {"aliases": ["x"]}}, "deployments": {"a": {}, "b": {}}}, "an alias in `defaults`"),
+        (fleet(a={"aliases": ["b"]}, b={}), "remove the alias, or set another router.name"),
         (fleet(a={"fallbacks": ["a"]}), "name another deployment, or none"),
         (
             {"deployments": {"a": {"router": {"fallbacks": ["b"]}}, "b": {"enabled": False}}},
@@ -128,6 +129,23 @@ def test_what_one_deployment_cannot_see_is_refused_with_a_remedy(values, says):
 
 def test_the_same_alias_at_two_routers_is_fine():
     assert len(render(fleet(a={"aliases": ["x"]}, b={"aliases": ["x"], "name": "other"}))) == 2
+
+
+@pytest.mark.parametrize(
+    "routers",
+    [
+        {"a": {"aliases": ["b"]}, "b": {"name": "other"}},
+        {"a": {"aliases": ["b"]}, "b": {"enabled": False}},
+        {"a": {"aliases": ["x"]}, "b": {"aliases": ["x"], "enabled": False}},
+        {"a": {"aliases": ["a"]}, "b": {}},
+    ],
+)
+def test_a_name_that_no_other_at_the_router_has_is_fine(routers):
+    assert len(render(fleet(**routers))) == 2
+
+
+def test_a_fallback_may_come_from_elsewhere():
+    assert specs(fleet(a={"fallbacks": ["elsewhere"]}))["a"]["router"]["fallbacks"] == ["elsewhere"]
 
 
 def test_an_empty_fleet_is_told():

@@ -20,6 +20,12 @@ app.kubernetes.io/name: {{ include "gemma4-stack.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
+{{/* The pod of `helm test`. Another name than the operator's: its Service and its NetworkPolicy select by that. */}}
+{{- define "gemma4-stack.testSelector" -}}
+app.kubernetes.io/name: {{ printf "%s-test" (include "gemma4-stack.name" .) | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
 {{- define "gemma4-stack.ownLabels" -}}
 {{- include "gemma4-stack.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

@@ -71,10 +71,10 @@
 {{- define "gemma4-stack.routerRules" -}}
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end }}
 
 {{- define "gemma4-stack.operatorSubjects" -}}

@@ -4,35 +4,14 @@ import json
 import re
 
 import pytest
-import yaml
 from gemma_operator.api.conditions import Reason
 from gemma_operator.api.status import Phase
 
-from tests.helm import STACK
 from tests.unit.monitoring import exported
 from tests.unit.monitoring.promql import Reads, reads
+from tests.unit.monitoring.queries import DASHBOARDS, QUERIES, RULES, plain
 
-FILES = STACK / "files"
-DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((FILES / "dashboards").glob("*.json"))}
-RULES = [rule for group in yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
 EXPORTED = exported.everything()
-
-
-def queries() -> dict[str, str]:
-    """Every expression by where it stands."""
-    found = {f"alert {rule['alert']}": rule["expr"] for rule in RULES}
-    for name, dashboard in DASHBOARDS.items():
-        for panel in dashboard["panels"]:
-            found |= {f"{name}: {panel['title']} {target['refId']}": target["expr"] for target in panel["targets"]}
-    return found
-
-
-QUERIES = queries()
-
-
-def plain(query: str) -> str:
-    """A query of a dashboard with values for Grafana's variables."""
-    return query.replace("$__rate_interval", "5m").replace("$namespace", "a").replace("$deployment", "chat")
 
 
 @pytest.mark.parametrize("where", QUERIES)
@@ -90,7 +69,7 @@ def test_alerts_name_phases_and_reasons_that_exist():
     for rule in RULES:
         for value in re.findall(r'phase="(\w+)"', rule["expr"]):
             assert value in phases
-        for values in re.findall(r'deployment_phase\{reason=~?"([\w|]+)"', rule["expr"]):
+        for values in re.findall(r'deployment_phase\{\s*reason=~?"([\w|]+)"', rule["expr"]):
             assert set(values.split("|")) <= reasons
 
 
