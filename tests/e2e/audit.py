@@ -44,6 +44,18 @@ class AuditLog:
             entry["objectRef"].get("namespace", "") for entry in self._entries(since, user=user) if "objectRef" in entry
         }
 
+    def takeover(self, before: str) -> float:
+        """Seconds from the last renewal of the operator's Lease by the pod `before` to the next one by another."""
+        renewed = [
+            (datetime.fromisoformat(entry["stageTimestamp"]), _pod(entry))
+            for entry in self._entries(0, user=OPERATOR)
+            if entry["verb"] == "update"
+            and entry["objectRef"]["resource"] == "leases"
+            and entry["responseStatus"]["code"] == 200
+        ]
+        last = max(at for at, pod in renewed if pod == before)
+        return (min(at for at, _ in renewed if at > last) - last).total_seconds()
+
     def entries(self) -> Iterator[dict[str, Any]]:
         """Every answered request of somebody known: a token of a deleted ServiceAccount is nobody's."""
         return self._entries(0)
@@ -59,6 +71,12 @@ class AuditLog:
                 name = entry["user"].get("username")
                 if name is not None and user in ("", name):
                     yield entry
+
+
+def _pod(entry: dict[str, Any]) -> str:
+    """The pod that its token was made for."""
+    [name] = entry["user"]["extra"]["authentication.kubernetes.io/pod-name"]
+    return str(name)
 
 
 def _what(reference: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 import stack
@@ -118,20 +118,33 @@ def shared_namespace(kubectl: Kubectl) -> Iterator[str]:
     remove_namespace(kubectl, name)
 
 
+Disturbance = Callable[..., contextlib.AbstractContextManager[None]]
+
+
 @pytest.fixture(params=["operator runs", "operator killed"])
-def disturbance(request: pytest.FixtureRequest, kubectl: Kubectl) -> Iterator[None]:
-    """With the second value, the operator is killed once, at a random moment of the test."""
-    if request.param == "operator runs":
-        yield
-        return
-    moment = random.uniform(3, 25)
-    print(f"the operator is killed after {moment:.1f} s")
+def disturbance(request: pytest.FixtureRequest, kubectl: Kubectl) -> Disturbance:
+    """A block during which, with the second value, the operator is killed once, at a random moment."""
 
-    def kill() -> None:
-        kubectl("delete", "pod", "-n", SYSTEM, "-l", OPERATOR, "--force", "--grace-period=0", check=False)
+    @contextlib.contextmanager
+    def killed(*, within: float = 20) -> Iterator[None]:
+        moment = random.uniform(0.5, within)
+        print(f"the operator is killed after {moment:.1f} s")
+        done = threading.Event()
 
-    timer = threading.Timer(moment, kill)
-    timer.start()
-    yield
-    timer.cancel()
-    timer.join()
+        def kill() -> None:
+            kubectl("delete", "pod", "-n", SYSTEM, "-l", OPERATOR, "--force", "--grace-period=0", check=False)
+            done.set()
+
+        timer = threading.Timer(moment, kill)
+        timer.start()
+        try:
+            yield
+            assert done.is_set(), f"all was over within {moment:.1f} s, before the operator was killed"
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def nothing(*, within: float = 20) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    return nothing if request.param == "operator runs" else killed

@@ -15,6 +15,7 @@ from tests.kubectl import Kubectl, Object, conditions, eventually, gemma
 OPERATOR = "gemma-operator"
 SYSTEM = "gemma-system"
 QUIET_SECONDS = 60
+LEASE_SECONDS = 15
 SPEC = {"model": "e2b", "pod": {"env": [{"name": "STANDIN_TOKENS_PER_SECOND", "value": "12"}]}}
 
 
@@ -221,6 +222,9 @@ def test_the_leader_is_killed_under_load(
     for one in streams:
         assert one.ended.wait(180), "a stream did not end"
         assert (one.error, one.finish, one.tokens) == ("", "length", 480)
+    took = audit.takeover(before)
+    print(f"another operator held the lease {took:.1f} s after the last renewal")
+    assert took < 2 * LEASE_SECONDS, "one lease, and a machine as busy as this one"
     written = [write.split(" ", 1)[1] for write in audit.writes(since=start)]
     objects = [write for write in written if "gemmadeployments" not in write]
     assert objects == [f"patch configmaps {shared_namespace}/gemma-router-routes"], written

@@ -153,12 +153,13 @@ def test_tools_and_thinking(kubectl: Kubectl, shared_namespace: str, url: str, c
 
 
 def test_small_models_and_fixed_replicas(kubectl: Kubectl, shared_namespace: str, client: OpenAI) -> None:
-    files = ("model-e2b.yaml", "model-e4b.yaml", "fixed-replicas.yaml")
+    files = ("model-e2b.yaml", "model-e4b.yaml", "fixed-replicas.yaml", "cpu.yaml")
     with applied(kubectl, shared_namespace, *files) as found:
         assert {name: plan(obj) for name, obj in found.items()} == {
             "e2b": "e2b bf16 on 1×l4",
             "e4b": "e4b bf16 on 1×l4",
             "steady": "e4b bf16 on 1×l4",
+            "try": "e2b bf16 on 1×cpu",
         }
         for name in found:
             assert until_answered(client, name)
@@ -185,6 +186,54 @@ def test_images_speech_an_hpa_and_scale_to_zero(
         assert (scaling["status"], scaling["reason"]) == ("False", "External")
         target = kubectl.get("hpa", "by-hpa", namespace=shared_namespace)["spec"]["scaleTargetRef"]
         assert (target["kind"], target["name"]) == ("GemmaDeployment", "by-hpa")
+
+
+def test_weights_on_a_volume_brought_in_or_filled_once(kubectl: Kubectl, shared_namespace: str, client: OpenAI) -> None:
+    """The volumes are folders of the only node, which several pods can mount as they would a share."""
+    kubectl("create", "secret", "generic", "hugging-face", "-n", shared_namespace, "--from-literal=token=hf_none")
+    brought = {"metadata": {"name": "gemma-weights"}, "spec": {"storageClassName": "brought", **_SHARED}}
+    with _volume(kubectl, "brought"), _volume(kubectl, "nfs"):
+        kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", **brought}, namespace=shared_namespace)
+        with applied(kubectl, shared_namespace, "air-gapped.yaml") as found:
+            assert plan(found["inside"]) == "26b-a4b fp8 on 2×l4"
+            [pod] = engine_pods(kubectl, shared_namespace, "inside")
+            assert "gemma-weights" in _claims(pod)
+            assert until_answered(client, "inside")
+        with applied(kubectl, shared_namespace, "cached-weights.yaml") as found:
+            assert plan(found["chat"]) == "31b int4 on 2×l4"
+            pods = engine_pods(kubectl, shared_namespace, "chat")
+            [claim] = {claim for pod in pods for claim in _claims(pod)}
+            assert len(pods) == 2
+            assert until_answered(client, "chat")
+        kept = kubectl.get("pvc", claim, namespace=shared_namespace)
+        assert kept["status"]["phase"] == "Bound", "the volume outlives the GemmaDeployment"
+        kubectl("delete", "pvc", "gemma-weights", claim, "-n", shared_namespace, "--wait=false")
+
+
+_SHARED = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "200Gi"}}}
+
+
+@contextlib.contextmanager
+def _volume(kubectl: Kubectl, storage_class: str) -> Iterator[None]:
+    """A PersistentVolume that a claim of a class binds to; the class needs no provisioner for that."""
+    name = f"e2e-{storage_class}"
+    spec = {
+        "storageClassName": storage_class,
+        "capacity": {"storage": "200Gi"},
+        "accessModes": ["ReadWriteMany"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "hostPath": {"path": f"/var/lib/{name}", "type": "DirectoryOrCreate"},
+    }
+    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+    try:
+        yield
+    finally:
+        kubectl("delete", "pv", name, "--wait=false")
+
+
+def _claims(pod: Object) -> set[str]:
+    volumes = pod["spec"]["volumes"]
+    return {each["persistentVolumeClaim"]["claimName"] for each in volumes if "persistentVolumeClaim" in each}
 
 
 def test_a_budget(kubectl: Kubectl, shared_namespace: str, client: OpenAI) -> None:

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.e2e.conftest import Disturbance
 from tests.e2e.load import load
 from tests.e2e.loaded import deploy
 from tests.e2e.nodes import (
@@ -28,7 +29,7 @@ SPREADS_SECONDS = 5
 """From an EndpointSlice to the last kube-proxy and router."""
 
 
-def test_a_drain_cuts_nothing_and_is_replaced_once(kubectl: Kubectl, namespace: str, disturbance: None) -> None:
+def test_a_drain_cuts_nothing_and_is_replaced_once(kubectl: Kubectl, namespace: str, disturbance: Disturbance) -> None:
     """`kubectl drain` of the whole node of the only replica, which stays cordoned until the test ends."""
     deploy(kubectl, namespace, scaling={"max": 1})
     [pod] = engine_pods(kubectl, namespace, "chat")
@@ -39,7 +40,8 @@ def test_a_drain_cuts_nothing_and_is_replaced_once(kubectl: Kubectl, namespace: 
         replicas_watched(kubectl, namespace, "chat") as seen,
         load(kubectl, namespace, "chat", rate=0.5, tokens=60) as running,
     ):
-        drain(kubectl, node, seconds=240)
+        with disturbance():
+            drain(kubectl, node, seconds=240)
         assert pods_on(kubectl, node) == []
         obj = until_ready(kubectl, namespace, "chat")
         [now] = engine_pods(kubectl, namespace, "chat")

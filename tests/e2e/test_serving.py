@@ -1,17 +1,22 @@
 """From `kubectl apply` to an answered chat: the example of the README on a node with four L4."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import openai
 import pytest
 from openai import OpenAI
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.chat import ask, router_client, stream, until_answered
 from tests.e2e.cli import gemma_cli
-from tests.e2e.objects import engine_pods, left_over, until_ready
+from tests.e2e.objects import engine_pods, leader, left_over, until_ready
 from tests.kubectl import Kubectl, Object, conditions, eventually, gemma
+from tests.unit.monitoring.exported import TARGET
+from tests.unit.monitoring.promql import reads
+from tests.unit.monitoring.queries import QUERIES, plain
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "minimal.yaml"
 
@@ -49,6 +54,47 @@ def test_a_streaming_chat_is_answered(client: OpenAI) -> None:
     assert not seen.error
     assert seen.text
     assert (seen.finish, seen.tokens) == ("length", 40)
+
+
+def test_dashboards_and_alerts_read_what_the_pods_export(
+    kubectl: Kubectl, shared_namespace: str, client: OpenAI
+) -> None:
+    assert until_answered(client, "chat")
+    [engine] = engine_pods(kubectl, shared_namespace, "chat")
+    router = kubectl.find("pods", namespace=shared_namespace, selector="app.kubernetes.io/name=gemma-router")[0]
+    exported = {
+        name: labels
+        for pod, port in ((leader(kubectl), "http"), (router, "state"), (engine, "http"))
+        for name, labels in _exported(kubectl, pod, port=port).items()
+    }
+    for where, query in QUERIES.items():
+        for metric, labels in reads(plain(query)).metrics:
+            family = metric if metric in exported else re.sub(r"_(total|bucket|sum|count)$", "", metric)
+            assert family in exported, f"{where}: nothing exports {metric}"
+            seen = exported.get(metric)
+            # A counter that has counted nothing yet has a name and no series.
+            assert not seen or labels - {"le"} <= seen | TARGET | {"deployment"}, f"{where}: {metric} has {seen}"
+
+
+def _exported(kubectl: Kubectl, pod: Object, *, port: str) -> dict[str, set[str]]:
+    """Names of the families and series of a pod's metrics with their labels, as Prometheus would read them."""
+    [number] = [
+        each["containerPort"]
+        for container in pod["spec"]["containers"]
+        for each in container.get("ports", ())
+        if each["name"] == port
+    ]
+    place = pod["metadata"]
+    text = kubectl(
+        "get", "--raw", f"/api/v1/namespaces/{place['namespace']}/pods/{place['name']}:{number}/proxy/metrics"
+    )
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        found.setdefault(family.name, set())
+        for sample in family.samples:
+            found.setdefault(sample.name, set()).update(sample.labels)
+    assert len(found) > 10, text
+    return found
 
 
 def test_the_chat_command_is_answered(kubectl: Kubectl, shared_namespace: str, client: OpenAI) -> None:
