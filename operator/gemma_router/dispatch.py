@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import unavailable
@@ -48,7 +49,6 @@ class Dispatcher:
         self._peers = 1
         self._samples: dict[str, Sample] = {}
         self._lines: dict[str, Line] = {}
-        self._waiting_bytes = 0
         self._empty_since: dict[str, float] = {}
         self._last_wait: dict[str, float] = {}
         self._stopping = False
@@ -119,10 +119,13 @@ class Dispatcher:
             if not (usable := self.usable(deployment)):
                 raise self._unavailable(deployment, "none is ready", reason="timeout")
             return random.choice(usable)
-        self.finished(request)
+        if request.ended:
+            raise _ended(deployment)
+        self._release(request)
         request.deployment = deployment
         if not self._lines.get(deployment):
-            member_id = self._place(deployment, request)
+            usable = self.usable(deployment)
+            member_id = self._place(request, usable, self._open(deployment, usable))
             if member_id is not None:
                 return member_id
         return await self._wait(deployment, request)
@@ -138,14 +141,18 @@ class Dispatcher:
             self.ejections.eject(member, "its engine shuts down", first_probe_after=SHUTDOWN_SECONDS)
 
     def finished(self, request: ClientRequest) -> None:
-        """Forget a request, however it ended; the slot that it leaves goes to the next one."""
+        """Forget a request, however it ended, for good; the slot that it leaves goes to the next one."""
+        request.ended = True
+        self._release(request)
+
+    def _release(self, request: ClientRequest) -> None:
         member_id = self.in_flight.close(request)
         if member_id is not None:
             self._serve(deployment_of(member_id))
 
     async def _wait(self, deployment: str, request: ClientRequest) -> str:
         bound, started = self._hold_seconds(deployment), _now()
-        ticket = Ticket(request, since=started, turn=asyncio.get_running_loop().create_future())
+        ticket = Ticket(request, since=started, turn=asyncio.get_running_loop().create_future(), size=request.size)
         line = self._enter(deployment, ticket)
         self._serve(deployment)
         left = bound - request.waited.get(deployment, 0.0)
@@ -157,7 +164,6 @@ class Dispatcher:
             timer.cancel()
             waited = _now() - started
             request.waited[deployment] = request.waited.get(deployment, 0.0) + waited
-            self._waiting_bytes -= request.size
             if line.discard(ticket):
                 self._serve(deployment)
             if not line and self._lines.get(deployment) is line:
@@ -171,24 +177,57 @@ class Dispatcher:
         _tell(ticket, self._unavailable(deployment, f"this request has waited {bound:g} s", reason="timeout"))
 
     def _enter(self, deployment: str, ticket: Ticket) -> Line:
-        """Put a request into the line. In a full one the client that has most makes place for the others."""
+        """Put a request into the line. Where it is full, the client that has most makes place for the others."""
         if self._stopping:
             raise _stopping(deployment)
         if not self.usable(deployment):
             self._empty_since.setdefault(deployment, _now())
-        if self._waiting_bytes + ticket.request.size > self._bounds.queue_bytes:
-            raise self._unavailable(deployment, "this router pod has no memory for more that waits", reason="full")
-        line = self._lines.setdefault(deployment, Line())
+        line = self._lines.get(deployment) or Line()
+        last = None
         if len(line) >= self._bounds.queue:
             full = self._unavailable(deployment, f"{len(line)} requests wait already", reason="full")
             last = line.crowder(ticket.client)
             if last is None:
                 raise full
+        crowders = self._crowders(ticket, last)
+        if last is not None:
             line.discard(last)
             _tell(last, full)
+        for crowder in crowders:
+            name = crowder.request.deployment
+            self._lines[name].discard(crowder)
+            _tell(crowder, self._no_memory(name))
+        self._lines[deployment] = line
         line.add(ticket)
-        self._waiting_bytes += ticket.request.size
         return line
+
+    def _crowders(self, newcomer: Ticket, last: Ticket | None) -> list[Ticket]:
+        """Return whose bytes make place for a newcomer, once `last` has left: the latest of who has most bytes.
+
+        Raises `Unavailable` where the newcomer's client would then be the one that has most.
+        """
+        sizes: Counter[str] = Counter()
+        for line in self._lines.values():
+            sizes.update(line.sizes)
+        sizes[newcomer.client] += newcomer.size
+        if last is not None:
+            sizes[last.client] -= last.size
+        waiting: dict[str, list[Ticket]] = {}
+        found: list[Ticket] = []
+        while sizes.total() > self._bounds.queue_bytes:
+            client = max(sizes, key=sizes.__getitem__)
+            if sizes[client] <= sizes[newcomer.client]:
+                raise self._no_memory(newcomer.request.deployment)
+            if client not in waiting:
+                tickets = (each for line in self._lines.values() for each in line.of(client))
+                others = (each for each in tickets if each.size and each is not last)
+                waiting[client] = sorted(others, key=lambda each: each.since)
+            found.append(waiting[client].pop())
+            sizes[client] -= found[-1].size
+        return found
+
+    def _no_memory(self, deployment: str) -> Unavailable:
+        return self._unavailable(deployment, "this router pod has no memory for more that waits", reason="full")
 
     def _serve(self, deployment: str) -> None:
         """Give free slots to waiting requests until one of both is used up."""
@@ -199,32 +238,41 @@ class Dispatcher:
             pass
 
     def _serve_one(self, deployment: str, line: Line) -> bool:
-        for ticket in line.heads():
+        usable = self.usable(deployment)
+        open_ = self._open(deployment, usable)
+        for ticket in line.offers() if open_ else ():
+            if ticket.request.ended:
+                _tell(ticket, _ended(deployment))
             if ticket.turn.done():
                 # Its client has left, or it was given up; its own task takes it out of the line.
                 continue
-            member_id = self._place(deployment, ticket.request)
+            member_id = self._place(ticket.request, usable, open_)
             if member_id is not None:
                 line.serve(ticket)
                 ticket.turn.set_result(member_id)
                 return True
         return False
 
-    def _place(self, deployment: str, request: ClientRequest) -> str | None:
-        """Count the request at the least loaded endpoint with room; None when there is none.
+    def _open(self, deployment: str, usable: Sequence[str]) -> list[str]:
+        """Return the endpoints that would run one more request soon."""
+        route = self._routes.get(deployment)
+        limits = Limits(route.max_num_seqs if route else None, peers=self._peers)
+        at = self.in_flight.at
+        return [member_id for member_id in usable if has_room(at(member_id), self._sample(member_id), limits)]
+
+    def _place(self, request: ClientRequest, usable: Sequence[str], open_: Sequence[str]) -> str | None:
+        """Count the request at the least loaded of the open endpoints; None when there is none for it.
 
         A further attempt waits for an endpoint that was not tried, if there is one: the one that failed has always
         room, since it fails so fast.
         """
-        usable = self.usable(deployment)
-        fresh = [member_id for member_id in usable if member_id not in request.tried] or usable
-        route = self._routes.get(deployment)
-        limits = Limits(route.max_num_seqs if route else None, peers=self._peers)
-        at = self.in_flight.at
-        open_ = [member_id for member_id in fresh if has_room(at(member_id), self._sample(member_id), limits)]
-        if not open_:
+        fresh: Sequence[str] = [member_id for member_id in open_ if member_id not in request.tried]
+        if not fresh and request.tried.issuperset(usable):
+            fresh = open_
+        if not fresh:
             return None
-        member_id = choose(open_, load=lambda member_id: load(at(member_id), self._sample(member_id)))
+        at = self.in_flight.at
+        member_id = choose(fresh, load=lambda member_id: load(at(member_id), self._sample(member_id)))
         request.tried.add(member_id)
         self.in_flight.open(request, member_id)
         return member_id
@@ -254,6 +302,10 @@ class Dispatcher:
 def _tell(ticket: Ticket, why: Unavailable) -> None:
     if not ticket.turn.done():
         ticket.turn.set_result(why)
+
+
+def _ended(deployment: str) -> Unavailable:
+    return Unavailable(f"the request for deployment {deployment!r} has ended already", reason="ended")
 
 
 def _stopping(deployment: str) -> Unavailable:

@@ -6,7 +6,7 @@ Pure but for the future by which a request learns its turn.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,6 +22,8 @@ class Ticket:
     since: float
     """When it began to wait, in seconds of the event loop."""
     turn: asyncio.Future[str | Unavailable]
+    size: int = 0
+    """Bytes of its body."""
 
     @property
     def client(self) -> str:
@@ -36,6 +38,8 @@ class Line:
         self._by_client: dict[str, deque[Ticket]] = {}
         """In the order of turns: who was served goes to the end."""
         self._length = 0
+        self.sizes: Counter[str] = Counter()
+        """Client → bytes of its requests in here."""
 
     def __len__(self) -> int:
         return self._length
@@ -51,6 +55,7 @@ class Line:
         else:
             tickets.append(ticket)
         self._length += 1
+        self.sizes[ticket.client] += ticket.size
 
     def discard(self, ticket: Ticket) -> bool:
         """Forget it and return whether it was here."""
@@ -58,22 +63,33 @@ class Line:
         if tickets is None or ticket not in tickets:
             return False
         tickets.remove(ticket)
-        self._length -= 1
+        self._left(ticket)
         if not tickets:
             del self._by_client[ticket.client]
         return True
 
-    def heads(self) -> list[Ticket]:
-        """Return the next request of each client, in the order of turns."""
-        return [tickets[0] for tickets in self._by_client.values()]
+    def offers(self) -> Iterator[Ticket]:
+        """Yield who may go next, in the order of turns: of each client those that were tried, then its first other one.
+
+        A request that was tried may wait for one certain endpoint; it must not keep its client from the others.
+        """
+        for tickets in self._by_client.values():
+            for ticket in tickets:
+                yield ticket
+                if not ticket.request.tried:
+                    break
 
     def serve(self, ticket: Ticket) -> None:
-        """Take out the next request of a client, whose other requests go behind those of the other clients."""
+        """Take out a request that was offered; its client's other ones go behind those of the other clients."""
         tickets = self._by_client.pop(ticket.client)
         tickets.remove(ticket)
-        self._length -= 1
+        self._left(ticket)
         if tickets:
             self._by_client[ticket.client] = tickets
+
+    def of(self, client: str) -> Iterator[Ticket]:
+        """Yield the requests of a client."""
+        return iter(self._by_client.get(client, ()))
 
     def oldest(self, default: float) -> float:
         """Return when the longest waiting request began to wait."""
@@ -88,3 +104,10 @@ class Line:
         if tickets is None or len(tickets) <= len(self._by_client.get(client, ())) + 1:
             return None
         return tickets[-1]
+
+    def _left(self, ticket: Ticket) -> None:
+        self._length -= 1
+        self.sizes[ticket.client] -= ticket.size
+        if not self.sizes[ticket.client]:
+            # Clients come and go for months, as keys do.
+            del self.sizes[ticket.client]

@@ -18,13 +18,15 @@ class ClientRequest:
     client: str
     """Name of the client's key, never the key."""
     size: int = 0
-    """Bytes of its body, as it says."""
+    """Bytes of its body that were read so far: all of them once it is sent to a deployment."""
     deployment: str = ""
     """The deployment that it was sent to last; empty before the choice."""
     tried: set[str] = field(default_factory=set)
     """Members that got an attempt of it."""
     waited: dict[str, float] = field(default_factory=dict)
     """Deployment → seconds that it has waited for an endpoint: one bound over all attempts."""
+    ended: bool = False
+    """Whether the gate has closed it; it must not be counted any more."""
     refused: str = ""
     """Why it was given up while it waited."""
     streams: Callable[[], None] = _nothing

@@ -35,10 +35,12 @@ async def held(router: Dispatcher, count: int) -> None:
             await asyncio.sleep(0)
 
 
-async def begin(router: Dispatcher, client: str, count: int) -> tuple[list[ClientRequest], list[asyncio.Task[str]]]:
+async def begin(
+    router: Dispatcher, client: str, count: int, *, size: int = 0, deployment: str = "chat"
+) -> tuple[list[ClientRequest], list[asyncio.Task[str]]]:
     """Begin requests of one client and return when each is placed or waits."""
-    requests = [ClientRequest(client) for _ in range(count)]
-    tasks = [asyncio.create_task(router.pick("chat", request)) for request in requests]
+    requests = [ClientRequest(client, size=size) for _ in range(count)]
+    tasks = [asyncio.create_task(router.pick(deployment, request)) for request in requests]
     for _ in range(3):
         await asyncio.sleep(0)
     return requests, tasks
@@ -151,6 +153,43 @@ async def test_a_client_that_fills_the_line_keeps_nobody_else_out() -> None:
     assert await few[0] == A.id
 
 
+async def test_a_client_that_fills_the_memory_keeps_nobody_else_out_of_any_deployment() -> None:
+    router = dispatcher(limit=100)
+    _, crowd = await begin(router, "crowd", 10, size=100)
+    _, few = await begin(router, "few", 1, size=150, deployment="code")
+    # The two latest of the crowd leave; whoever would have most itself is refused.
+    for last in crowd[-2:]:
+        with pytest.raises(Unavailable, match=r"'chat'.*no memory for more") as raised:
+            await last
+        assert raised.value.reason == "full"
+    assert (router.waiting("chat"), router.waiting("code")) == (8, 1)
+    with pytest.raises(Unavailable, match="no memory for more"):
+        await router.pick("code", ClientRequest("crowd", size=51))
+    with pytest.raises(Unavailable, match="no memory for more"):
+        await router.pick("code", ClientRequest("few", size=700))
+    assert (router.waiting("chat"), router.waiting("code")) == (8, 1)
+    code = Member("code", "10.0.0.9", 8000)
+    router.replace({A.id: A, code.id: code})
+    assert await asyncio.gather(*crowd[:8]) == [A.id] * 8
+    assert await few[0] == code.id
+
+
+async def test_in_a_line_that_is_full_in_both_ways_a_newcomer_takes_the_place_of_no_more_than_it_needs() -> None:
+    router = dispatcher(limit=4)
+    _, crowd = await begin(router, "crowd", 4, size=250)
+    _, few = await begin(router, "few", 1, size=200)
+    assert [task.done() for task in crowd] == [False, False, False, True]
+    with pytest.raises(Unavailable, match="4 requests wait already"):
+        await crowd[3]
+    # One leaves for the count, which is not enough for the bytes.
+    _, other = await begin(router, "other", 1, size=400)
+    assert [task.done() for task in crowd] == [False, True, True, True]
+    assert router.waiting("chat") == 3
+    router.replace({A.id: A})
+    assert list(await asyncio.gather(crowd[0], few[0], other[0])) == [A.id] * 3
+    await asyncio.gather(*crowd[1:], return_exceptions=True)
+
+
 async def test_an_endpoint_gets_what_it_can_run_soon_and_a_slot_wakes_one_request() -> None:
     router = dispatcher(A, route=TWO)
     requests, tasks = await begin(router, "me", 5)
@@ -229,6 +268,59 @@ async def test_a_further_attempt_waits_for_an_endpoint_that_was_not_tried() -> N
     assert await router.pick("chat", ClientRequest("other")) == A.id
     report(router, B, running=1)
     assert await again == B.id
+
+
+async def test_a_further_attempt_keeps_no_other_request_of_its_client_from_an_endpoint_that_it_does_not_want() -> None:
+    router = dispatcher(A, B, route=TWO)
+    report(router, A, running=0)
+    report(router, B, running=2)
+    request = ClientRequest("me")
+    assert await router.pick("chat", request) == A.id
+    again = asyncio.create_task(router.pick("chat", request))
+    await held(router, 1)
+    _, others = await begin(router, "me", 4)
+    assert [task.done() for task in others] == [True, True, False, False]
+    assert router.in_flight.by_member() == {A.id: 2}
+    # It is still the first of its client where it can go.
+    report(router, B, running=1)
+    assert await again == B.id
+    assert router.waiting("chat") == 2
+
+
+async def test_of_several_further_attempts_each_goes_where_it_was_not_yet() -> None:
+    router = dispatcher(A, B, route=TWO)
+    was_at_a, was_at_b = ClientRequest("me"), ClientRequest("me")
+    report(router, B, running=2)
+    assert await router.pick("chat", was_at_a) == A.id
+    report(router, A, running=3)
+    report(router, B, running=0)
+    assert await router.pick("chat", was_at_b) == B.id
+    report(router, B, running=3)
+    wants_a = asyncio.create_task(router.pick("chat", was_at_b))
+    await held(router, 1)
+    wants_b = asyncio.create_task(router.pick("chat", was_at_a))
+    await held(router, 2)
+    report(router, A, running=1)
+    assert await wants_a == A.id
+    assert not wants_b.done()
+    report(router, B, running=1)
+    assert await wants_b == B.id
+
+
+async def test_a_request_that_has_ended_is_not_counted_again() -> None:
+    router, request = dispatcher(A, route=TWO), ClientRequest("me")
+    router.finished(request)
+    with pytest.raises(Unavailable, match="has ended already"):
+        await router.pick("chat", request)
+    assert router.in_flight.by_member() == {}
+    running, _ = await begin(router, "me", 2)
+    (ended, _), (lost, next_one) = await begin(router, "me", 2)
+    router.finished(ended)
+    router.finished(running[0])
+    assert await next_one == A.id
+    with pytest.raises(Unavailable, match="has ended already"):
+        await lost
+    assert router.in_flight.by_member() == {A.id: 2}
 
 
 async def test_a_turn_that_comes_as_the_client_leaves_is_passed_on() -> None:

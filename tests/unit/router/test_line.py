@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
-def ticket(client: str, *, tried: bool = False, since: float = 0.0) -> Ticket:
+def ticket(client: str, *, tried: bool = False, since: float = 0.0, size: int = 0) -> Ticket:
     request = ClientRequest(client, tried={"chat@10.0.0.1:8000"} if tried else set())
     loop = asyncio.new_event_loop()
     loop.close()
-    return Ticket(request, since=since, turn=asyncio.Future(loop=loop))
+    return Ticket(request, since=since, turn=asyncio.Future(loop=loop), size=size)
 
 
 def line_of(*tickets: Ticket) -> Line:
@@ -29,7 +29,7 @@ def drain(line: Line) -> list[Ticket]:
     """Serve whoever is next, until nobody is left."""
     served = []
     while line:
-        served.append(line.heads()[0])
+        served.append(next(line.offers()))
         line.serve(served[-1])
     return served
 
@@ -48,6 +48,28 @@ def test_a_further_attempt_goes_before_the_other_requests_of_its_client() -> Non
     assert drain(line_of(first, other, again)) == [again, other, first]
 
 
+def test_who_was_tried_keeps_no_other_of_its_client_from_a_turn() -> None:
+    new, newer, other = ticket("a"), ticket("a"), ticket("b")
+    again, once_more = ticket("a", tried=True), ticket("a", tried=True)
+    line = line_of(new, newer, other, again, once_more)
+    assert list(line.offers()) == [once_more, again, new, other]
+    line.serve(new)
+    assert list(line.offers()) == [other, once_more, again, newer]
+
+
+def test_bytes_are_counted_by_client_while_they_wait() -> None:
+    first, second = ticket("a", size=5), ticket("a", size=7)
+    line = line_of(first, second, ticket("b", size=1))
+    assert line.sizes == {"a": 12, "b": 1}
+    assert list(line.of("a")) == [first, second]
+    line.serve(first)
+    assert line.sizes == {"a": 7, "b": 1}
+    line.discard(second)
+    line.discard(second)
+    assert dict(line.sizes) == {"b": 1}
+    assert list(line.of("a")) == []
+
+
 def test_who_leaves_is_forgotten_and_only_once() -> None:
     stays, leaves = ticket("a"), ticket("a")
     line = line_of(stays, leaves)
@@ -56,7 +78,7 @@ def test_who_leaves_is_forgotten_and_only_once() -> None:
     assert not line.discard(ticket("nobody"))
     assert (len(line), list(line)) == (1, [stays])
     assert line.discard(stays)
-    assert line.heads() == []
+    assert list(line.offers()) == []
 
 
 def test_the_oldest_is_not_always_at_the_head() -> None:
