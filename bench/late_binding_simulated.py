@@ -3,6 +3,7 @@
 import random
 from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from gemma_operator.scaling import Settings
@@ -10,6 +11,7 @@ from gemma_operator.simulator.policies import make_policy
 from gemma_operator.simulator.run import simulate
 from gemma_operator.simulator.traces import load_trace
 from gemma_operator.simulator.types import Result, Setup, Trace
+from gemma_router.proxy_config import HOLD_QUEUE
 
 from bench.report import Finding
 
@@ -19,6 +21,8 @@ _SCENARIOS: dict[str, tuple[float, Callable[[float], float]]] = {
     "45 minutes all but idle, then 20 requests/s": (5400.0, lambda at: 20.0 if at >= 2700 else 0.02),
 }
 """Seconds, and requests per second over time."""
+_HOLD = 600.0
+"""`scaling.holdTimeout` where it is not given."""
 
 
 def run() -> list[Finding]:
@@ -26,20 +30,23 @@ def run() -> list[Finding]:
     findings = []
     for what, (seconds, rate) in _SCENARIOS.items():
         trace = _trace(seconds, rate)
-        plain, late = (_simulated(trace, late_binding=late) for late in (False, True))
+        at_once = Setup(startup=180)
+        kept = replace(at_once, late_binding=True)
+        two_pods = replace(kept, queue_limit=2 * HOLD_QUEUE, hold_timeout=_HOLD)
+        plain, late, bounded = (_simulated(trace, setup) for setup in (at_once, kept, two_pods))
         findings.append(
             Finding(
                 what=f"simulated TTFT p99, late binding against least in flight: {what}",
                 figure=f"{late.ttft_p99 / plain.ttft_p99:.2f}×",
                 aim="below 1×",
-                detail=f"late binding {_words(late)}; least in flight {_words(plain)}",
+                detail=f"late binding {_words(late)}; least in flight {_words(plain)}; late binding in two "
+                f"router pods {_words(bounded)}, {bounded.refused / bounded.requests:.1%} refused",
             )
         )
     return findings
 
 
-def _simulated(trace: Trace, *, late_binding: bool) -> Result:
-    setup = Setup(startup=180, late_binding=late_binding)
+def _simulated(trace: Trace, setup: Setup) -> Result:
     return simulate(trace, setup, make_policy("gemma", setup, Settings()))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from gemma_router.proxy_config import HOLD_QUEUE
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -127,7 +128,9 @@ def simulate(
         if value is not None and value > _SLOWEST_STEP:
             raise CliError(f"{name} {value:g}: give seconds, such as 0.016")
     requests = _requests(trace, speed=speed, rate=rate, seed=seed)
-    setup, facts = _setup(wanted, nodes, config, given)
+    cluster = read_dump(nodes) if nodes else None
+    settings = configuration(config, found=cluster.config if cluster else None)
+    setup, facts = _setup(wanted, cluster, settings, given)
     setup = replace(
         setup,
         startup=startup,
@@ -135,7 +138,8 @@ def simulate(
         late_binding=late_binding,
         metrics_interval=metrics_interval or setup.metrics_interval,
     )
-    results = _run(requests, setup, _settings(wanted), policies, metrics_interval)
+    interval = metrics_interval or float(settings.scrape_seconds)
+    results = _run(requests, setup, _settings(wanted, settings), policies, interval)
     if report is not None:
         facts = [*facts, f"start-up {startup:g} s, seed {seed}" + (", late binding" if late_binding else "")]
         _write_report(report, html(requests, results, facts=facts))
@@ -163,30 +167,29 @@ def _requests(path: Path, *, speed: float, rate: float, seed: int) -> Trace:
         raise CliError(str(error)) from None
 
 
-def _settings(wanted: Wanted) -> Settings:
-    return Settings(preference=wanted.spec.scaling.preference)
+def _settings(wanted: Wanted, config: OperatorConfig) -> Settings:
+    return Settings(preference=wanted.spec.scaling.preference, memory=float(config.scaling_memory_seconds))
 
 
-def _setup(wanted: Wanted, nodes: Path | None, config: Path | None, given: Given) -> tuple[Setup, list[str]]:
-    """The deployment to simulate, and lines that say what it is."""
+def _setup(wanted: Wanted, cluster: Cluster | None, settings: OperatorConfig, given: Given) -> tuple[Setup, list[str]]:
+    """The deployment to simulate, and lines that say what it is. Without a cluster there is any GPU."""
     scaling = wanted.spec.scaling
     setup = Setup(
         minimum=scaling.min,
         maximum=scaling.max,
         idle_before_zero=float(seconds(scaling.idle_before0)),
         hold_timeout=float(seconds(scaling.hold_timeout)),
+        queue_limit=HOLD_QUEUE * settings.router.replicas,
     )
     if wanted.spec.replicas is not None:
         fixed = wanted.spec.replicas
         setup = replace(setup, minimum=fixed, maximum=fixed, initial=fixed)
-    if nodes is None and given.complete:
+    if cluster is None and given.complete:
         return replace(setup, profile=given.over(Profile())), [_speed_words(given.over(Profile()))]
-    cluster = read_dump(nodes) if nodes else Cluster.of([])
-    settings = configuration(config, found=cluster.config)
     catalog = catalog_for(settings)
-    if nodes is None:
+    if cluster is None:
         settings = _anywhere(wanted, settings, catalog)
-    (planned,) = plan_all([wanted], cluster=cluster, catalog=catalog, config=settings)
+    (planned,) = plan_all([wanted], cluster=cluster or Cluster.of([]), catalog=catalog, config=settings)
     if not planned.plan.pools:
         warn(f"{planned.plan.reason}\n{planned.plan.next_step}".strip())
         raise NothingFits
@@ -195,7 +198,7 @@ def _setup(wanted: Wanted, nodes: Path | None, config: Path | None, given: Given
     setup = replace(
         setup,
         profile=profile,
-        supply=_supply(wanted, pool, cluster, catalog, settings) if nodes else None,
+        supply=_supply(wanted, pool, cluster, catalog, settings) if cluster else None,
         affordable=affordable(pool=pool, spec=wanted.spec),
         cost_per_hour=pool.cost_per_hour,
     )
@@ -240,7 +243,7 @@ def _speed_words(profile: Profile) -> str:
     )
 
 
-def _run(trace: Trace, setup: Setup, settings: Settings, policies: str, interval: float | None) -> list[Result]:
+def _run(trace: Trace, setup: Setup, settings: Settings, policies: str, interval: float) -> list[Result]:
     names = [name.strip() for name in policies.split(",") if name.strip()]
     if not names:
         raise CliError(f"--policies: name at least one of {', '.join(POLICIES)} and static-N")
@@ -255,7 +258,9 @@ def _run(trace: Trace, setup: Setup, settings: Settings, policies: str, interval
         TextColumn("{task.percentage:>3.0f} %"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    people = Console(stderr=True)
+    # Where nobody looks rich would still write an empty line.
+    with Progress(*columns, console=people, transient=True, disable=not people.is_terminal) as bars:
         for scaler in scalers:
             advance = partial(_advance, bars, bars.add_task(scaler.name, total=len(trace)))
             results.append(replay(trace, setup, scaler, progress=advance))

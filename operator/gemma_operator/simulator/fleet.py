@@ -4,12 +4,11 @@ import random
 from collections import deque
 from heapq import heappush
 
+from gemma_router.load import Limits, Sample, has_room
+
 from gemma_operator.simulator.replica import Phase, Replica
 from gemma_operator.simulator.scaler import PodView, View
 from gemma_operator.simulator.types import Setup, Trace
-
-_SOON = 4
-"""Requests that an endpoint may have waiting before late binding keeps the next ones in the router."""
 
 Event = tuple[float, int, int, int, int]
 """Time, tie-breaker, kind, replica, version."""
@@ -34,6 +33,7 @@ class Fleet:
         self._random = random.Random(setup.seed)
         self._turn = 0
         self._late = setup.late_binding
+        self._limits = Limits(setup.profile.max_num_seqs)
 
     def at(self, when: float, kind: int, replica: int = -1, version: int = 0) -> None:
         """Schedule an event."""
@@ -108,6 +108,7 @@ class Fleet:
         """A request reaches the router."""
         target = self._target()
         if self.held or target is None:
+            self.expire(now)
             limit = self.setup.queue_limit
             if limit is not None and len(self.held) >= limit:
                 self.refused += 1
@@ -120,7 +121,7 @@ class Fleet:
         self._send(target, request, now)
 
     def _target(self) -> Replica | None:
-        """The endpoint with fewest in flight; with late binding only one that can run another request soon."""
+        """The endpoint with fewest in flight; with late binding only one of those where the router sees room."""
         ready = self.ready
         count = len(ready)
         if not count:
@@ -133,12 +134,17 @@ class Fleet:
             outstanding = replica.active + len(replica.waiting)
             if outstanding < least:
                 best, least = replica, outstanding
-        if not self._late:
+        if not self._late or self._has_room(best):
             return best
-        if len(best.waiting) < _SOON:
-            return best
-        free = [replica for replica in ready if len(replica.waiting) < _SOON]
+        free = [replica for replica in ready if self._has_room(replica)]
         return min(free, key=lambda replica: replica.outstanding, default=None)
+
+    def _has_room(self, replica: Replica) -> bool:
+        """The rule of the router itself, which sees its engines at once here."""
+        own = replica.outstanding
+        waiting = len(replica.waiting)
+        sample = Sample(running=replica.active, waiting=waiting, kv=replica.kv_usage, own=own, at=0.0)
+        return has_room(own, sample, self._limits)
 
     def _send(self, replica: Replica, request: int, now: float) -> None:
         end = replica.add(request, now)
@@ -146,18 +152,20 @@ class Fleet:
             replica.version += 1
             self.at(end, STEP, replica.name, replica.version)
 
-    def _send_held(self, now: float) -> None:
+    def expire(self, now: float) -> None:
+        """Refuse who has waited in the router for too long."""
         timeout = self.setup.hold_timeout
+        while timeout is not None and self.held and now - self.trace.arrivals[self.held[0]] > timeout:
+            self.refused += 1
+            self.done[self.held.popleft()] = -1.0
+
+    def _send_held(self, now: float) -> None:
+        self.expire(now)
         while self.held:
             target = self._target()
             if target is None:
                 return
-            request = self.held.popleft()
-            if timeout is not None and now - self.trace.arrivals[request] > timeout:
-                self.refused += 1
-                self.done[request] = -1.0
-                continue
-            self._send(target, request, now)
+            self._send(target, self.held.popleft(), now)
 
     def step(self, replica: Replica, now: float) -> None:
         """The run of steps of a replica ended."""
@@ -178,6 +186,7 @@ class Fleet:
 
     def view(self, now: float, *, gap: bool) -> View:
         """What a scrape of everything says."""
+        self.expire(now)
         pods = []
         ready = 0
         in_flight = 0
@@ -190,13 +199,13 @@ class Fleet:
             in_flight += replica.outstanding
             if gap:
                 continue
-            steps, generated, usage = replica.counters(now)
+            steps, generated = replica.counters(now)
             pods.append(
                 PodView(
                     name=f"r{replica.name}",
                     running=replica.active,
                     waiting=len(replica.waiting),
-                    kv_usage=usage,
+                    kv_usage=replica.kv_usage,
                     completions=replica.completions,
                     generated=generated,
                     prompt=replica.prompt,

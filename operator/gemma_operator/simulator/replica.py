@@ -91,6 +91,11 @@ class Replica:
         """Requests inside the engine."""
         return self.active + len(self.waiting)
 
+    @property
+    def kv_usage(self) -> float:
+        """The share of the KV cache that is reserved."""
+        return min(self._reserved / self._kv_tokens, 1.0)
+
     def _fits(self, request: int) -> bool:
         need = self._inputs[request] + self._outputs[request]
         return self.active < self._seqs and (self._reserved + need <= self._kv_tokens or not self.active)
@@ -181,10 +186,9 @@ class Replica:
             self._prefilled.append(request)
         return budget - used
 
-    def counters(self, now: float) -> tuple[int, int, float]:
-        """Steps and generated tokens so far, and the share of the KV cache that is reserved."""
+    def counters(self, now: float) -> tuple[int, int]:
+        """Steps and generated tokens so far."""
         steps = 0
         if self._dt and not self._prefilled and self._admitted is None and not self.hung:
             steps = min(int((now - self.clock) / self._dt), self._run)
-        usage = min(self._reserved / self._kv_tokens, 1.0)
-        return self.step + steps, self.generated + steps * self.decoding, usage
+        return self.step + steps, self.generated + steps * self.decoding

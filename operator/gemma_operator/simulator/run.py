@@ -81,6 +81,7 @@ class _Run:
                     self.progress(position)
             else:
                 break
+        fleet.expire(math.inf)
         if self.progress:
             self.progress(count)
         return summarise(

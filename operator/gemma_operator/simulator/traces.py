@@ -3,9 +3,12 @@
 import csv
 import gzip
 import json
+import re
+import zlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -22,6 +25,8 @@ _FORMATS: Final = "\n".join(
     )
 )
 _LARGEST: Final = 10_000_000
+_MOMENT: Final = re.compile(r"(.+?)(\.\d+)?(Z|[+-]\d\d:?\d\d)?")
+"""To the second, fraction, offset. Fractions have seven digits in Azure's trace of 2023; datetime has six."""
 _Row = tuple[float, int, int]
 
 
@@ -32,10 +37,10 @@ class TraceError(ValueError):
 def load_trace(path: Path) -> Trace:
     """A trace of one of the known formats, compressed or not; arrivals start at 0."""
     try:
-        with _opened(path) as lines:
-            rows = list(_rows(path, lines))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        with _opened(path) as file:
+            rows = list(_rows(path, _lines(path, file)))
+    except OSError as error:
+        raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not rows:
         raise TraceError(f"{path}: no request in it")
     rows.sort(key=lambda row: row[0])
@@ -57,38 +62,55 @@ def _opened(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _rows(path: Path, lines: IO[str]) -> Iterator[_Row]:
-    head = lines.readline()
+def _lines(path: Path, file: IO[str]) -> Iterator[str]:
+    number = 0
+    try:
+        for number, line in enumerate(file, start=1):  # noqa: B007  # told in the error
+            yield line
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise TraceError(f"{path}: line {number + 1}: cannot be read: {error}") from None
+
+
+def _rows(path: Path, lines: Iterator[str]) -> Iterator[_Row]:
+    head = next(lines, "")
+    whole = chain((head,), lines)
     if head.lstrip().startswith("{"):
-        yield from _json_lines(path, head, lines)
+        yield from _json_lines(path, whole)
         return
     columns = [column.strip() for column in head.strip().split(",")]
     for wanted, moment in ((AZURE, _timestamp), (MOONCAKE, _milliseconds), (PLAIN, _seconds)):
         if all(column in columns for column in wanted):
-            yield from _csv(path, lines, positions=[columns.index(column) for column in wanted], moment=moment)
+            yield from _csv(path, whole, positions=[columns.index(column) for column in wanted], moment=moment)
             return
     raise TraceError(f"{path}: line 1: the header is {head.strip()!r}; known formats are\n{_FORMATS}")
 
 
-def _csv(path: Path, lines: Iterable[str], *, positions: list[int], moment: Callable[[Any], float]) -> Iterator[_Row]:
+def _csv(path: Path, lines: Iterator[str], *, positions: list[int], moment: Callable[[Any], float]) -> Iterator[_Row]:
     when, prompt, output = positions
-    for number, fields in enumerate(csv.reader(lines), start=2):
-        if not fields:
-            continue
-        if len(fields) <= max(positions):
-            raise TraceError(f"{path}: line {number}: {len(fields)} columns, the header has more")
-        yield _row(path, number, fields[when], fields[prompt], fields[output], moment)
+    reader = csv.reader(lines)
+    next(reader)
+    try:
+        for fields in reader:
+            if not fields:
+                continue
+            # Not the number of the record: a quoted field may go over several lines.
+            number = reader.line_num
+            if len(fields) <= max(positions):
+                raise TraceError(f"{path}: line {number}: {len(fields)} columns, the header has more")
+            yield _row(path, number, fields[when], fields[prompt], fields[output], moment)
+    except csv.Error as error:
+        raise TraceError(f"{path}: line {reader.line_num}: {error}") from None
 
 
-def _json_lines(path: Path, head: str, lines: Iterable[str]) -> Iterator[_Row]:
-    for number, text in enumerate((head, *lines), start=1):
+def _json_lines(path: Path, lines: Iterator[str]) -> Iterator[_Row]:
+    for number, text in enumerate(lines, start=1):
         if not text.strip():
             continue
         try:
             body = json.loads(text)
             values = [body[column] for column in MOONCAKE]
-        except json.JSONDecodeError as error:
-            raise TraceError(f"{path}: line {number}: not JSON: {error.msg}") from None
+        except (ValueError, RecursionError) as error:
+            raise TraceError(f"{path}: line {number}: not JSON: {getattr(error, 'msg', error)}") from None
         except (KeyError, TypeError):
             raise TraceError(f"{path}: line {number}: an object with {', '.join(MOONCAKE)} is expected") from None
         yield _row(path, number, values[0], values[1], values[2], _milliseconds)
@@ -97,7 +119,7 @@ def _json_lines(path: Path, head: str, lines: Iterable[str]) -> Iterator[_Row]:
 def _row(path: Path, number: int, when: Any, prompt: Any, output: Any, moment: Callable[[Any], float]) -> _Row:
     try:
         at = moment(when)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise TraceError(f"{path}: line {number}: {when!r} is no time of arrival") from None
     if not 0 <= at < float("inf"):
         raise TraceError(f"{path}: line {number}: the time of arrival {when!r} is not a number of 0 or more")
@@ -107,19 +129,22 @@ def _row(path: Path, number: int, when: Any, prompt: Any, output: Any, moment: C
 def _tokens(path: Path, number: int, what: str, value: Any) -> int:
     """At least one: a request without prompt or answer still takes a step."""
     try:
-        tokens = int(value)
-    except (ValueError, TypeError):
-        raise TraceError(f"{path}: line {number}: {value!r} is no number of {what} tokens") from None
+        tokens = float(value)
+    except (ValueError, TypeError, OverflowError):
+        tokens = float("nan")
+    if not tokens.is_integer():
+        raise TraceError(f"{path}: line {number}: {value!r} is no number of {what} tokens")
     if not 0 <= tokens <= _LARGEST:
-        raise TraceError(f"{path}: line {number}: {tokens} {what} tokens; 0 to {_LARGEST} are possible")
-    return max(tokens, 1)
+        raise TraceError(f"{path}: line {number}: {value} {what} tokens; 0 to {_LARGEST} are possible")
+    return max(int(tokens), 1)
 
 
 def _timestamp(value: Any) -> float:
-    text = str(value).strip()
-    moment, _, fraction = text.partition(".")
-    seconds = datetime.fromisoformat(f"{moment}+00:00").timestamp()
-    return seconds + (float(f"0.{fraction}") if fraction else 0.0)
+    found = _MOMENT.fullmatch(str(value).strip())
+    if found is None:
+        raise ValueError(value)
+    moment, fraction, offset = found.groups()
+    return datetime.fromisoformat(f"{moment}{offset or '+00:00'}").timestamp() + float(fraction or 0)
 
 
 def _milliseconds(value: Any) -> float:

@@ -1,11 +1,17 @@
 """`kubectl gemma simulate`: JSON for programs, a table and a page for people, refusals."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gemma_router.load import allowance
+from gemma_router.proxy_config import HOLD_QUEUE
 from typer.testing import Result
 
 from tests.unit.inventory.builders import Object, node
@@ -13,6 +19,7 @@ from tests.unit.inventory.builders import Object, node
 Run = Callable[..., Result]
 Wanted = Callable[..., Path]
 
+OPERATOR = Path(__file__).parents[3] / "operator"
 SPEED = (
     "--step-base",
     "0.016",
@@ -140,6 +147,58 @@ def test_the_report_is_one_page_that_loads_nothing(run: Run, wanted: Wanted, tra
     for chart in charts:
         drawn = ElementTree.fromstring(f"<svg{chart}</svg>")
         assert all(line.get("points") for line in drawn.iter("polyline"))
+
+
+def test_the_router_keeps_what_its_pods_keep(run: Run, wanted: Wanted, tmp_path: Path) -> None:
+    """1000 for each router pod, and no longer than `scaling.holdTimeout`."""
+    path = tmp_path / "burst.csv"
+    path.write_text("arrival_s,input_tokens,output_tokens\n" + "0,10,10\n" * 3000)
+
+    def refused(pods: int, hold: str) -> int:
+        config = tmp_path / "config.yaml"
+        config.write_text(f"router: {{replicas: {pods}}}\n")
+        file = wanted(chat={"scaling": {"min": 1, "max": 1, "holdTimeout": hold}})
+        arguments = ("--trace", path, "-f", file, "--config", config, *SPEED, "--max-num-seqs", "16", "--late-binding")
+        result = run("simulate", *arguments, "--policies", "static-1", "-o", "json")
+        assert result.exit_code == 0, result.output
+        return int(json.loads(result.stdout)["policies"]["static-1"]["refused"])
+
+    assert refused(1, "600s") == 3000 - HOLD_QUEUE - 16 - allowance(16)
+    assert refused(2, "600s") == 3000 - 2 * HOLD_QUEUE - 16 - allowance(16)
+    assert refused(2, "5s") > refused(2, "600s")
+
+
+def test_the_configuration_says_how_long_load_is_remembered(run: Run, wanted: Wanted, tmp_path: Path) -> None:
+    path, config = tmp_path / "calm.csv", tmp_path / "config.yaml"
+    rows = "".join(f"{index / 20},800,200\n" for index in range(12_000))
+    rows += "".join(f"{second},800,200\n" for second in range(600, 2400))
+    path.write_text(f"arrival_s,input_tokens,output_tokens\n{rows}")
+    arguments = ("simulate", "--trace", path, "-f", wanted(chat={"scaling": {"min": 1, "max": 20}}), *SPEED)
+
+    def hours(*more: object) -> float:
+        result = run(*arguments, "--policies", "gemma", *more, "-o", "json")
+        assert result.exit_code == 0, result.output
+        return float(json.loads(result.stdout)["policies"]["gemma"]["replica_hours"])
+
+    config.write_text("scalingMemorySeconds: 60\n")
+    assert hours("--config", config) < hours() * 0.9
+
+
+def test_progress_is_shown_to_people_only(wanted: Wanted, trace: Path) -> None:
+    """On a terminal, beside the figures; in a file or a pipe it would be rubbish."""
+    arguments = ("--trace", trace, "-f", wanted(chat={}), *SPEED, "--policies", "static-1", "-o", "json")
+    command = [sys.executable, "-m", "gemma_operator.cli", "simulate", *map(str, arguments)]
+    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(OPERATOR)}
+    piped = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert piped.stderr == b""
+    ours, theirs = pty.openpty()
+    on_terminal = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, env=environment, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 65_536)
+    os.close(ours)
+    assert b"static-1" in shown
+    assert b"100 %" in shown
+    assert json.loads(on_terminal.stdout) == json.loads(piped.stdout)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from array import array
 
 import pytest
+from gemma_operator.simulator.fleet import Fleet
 from gemma_operator.simulator.peers.static import Static
 from gemma_operator.simulator.run import simulate
 from gemma_operator.simulator.types import Profile, Setup, Trace
+from gemma_router.load import allowance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,7 +70,31 @@ def test_late_binding_reaches_new_replicas() -> None:
 
 def test_a_full_router_refuses() -> None:
     rows = [(0.0, 2000, 2)] * 50
-    result = simulate(trace(rows), Setup(initial=1, late_binding=True, queue_limit=10), Static(replicas=1))
-    assert result.refused > 0
-    assert result.refused < 40
+    setup = Setup(profile=Profile(max_num_seqs=8), initial=1, late_binding=True, queue_limit=10)
+    result = simulate(trace(rows), setup, Static(replicas=1))
+    assert result.refused == 50 - 8 - allowance(8) - 10
     assert result.slo_attainment < 1
+
+
+def test_who_has_waited_too_long_is_refused_and_takes_nobodys_place() -> None:
+    """An answer takes 16 s, one at a time with another in the engine: of two that wait, one gets its turn in time."""
+    rows = [(0.0, 1, 1000)] * 2 + [(0.0, 1, 1)] * 2 + [(25.0, 1, 1)] * 2
+    setup = Setup(profile=Profile(max_num_seqs=1), initial=1, late_binding=True, queue_limit=2, hold_timeout=20)
+    assert simulate(trace(rows), setup, Static(replicas=1)).refused == 1
+    asleep = Setup(minimum=0, initial=0, late_binding=True, hold_timeout=20)
+    assert simulate(trace([(0.0, 1, 1)] * 3), asleep, Static(replicas=0)).refused == 3
+
+
+@pytest.mark.parametrize(("kv_tokens", "running"), [(300_000, 128), (60_000, 60)])
+def test_an_engine_gets_as_many_as_the_router_would_give_it(kv_tokens: int, running: int) -> None:
+    requests = trace([(0.0, 100, 900)] * 300)
+    setup = Setup(profile=Profile(kv_tokens=kv_tokens, chunk=1_000_000), late_binding=True)
+    fleet = Fleet(requests, setup)
+    fleet.create(0.0, ready=True)
+    for request in range(300):
+        fleet.arrive(request, 0.0)
+        if fleet.ready[0].active < running:
+            # A step computes whole prompts, and what fits is admitted with the next one.
+            fleet.step(fleet.ready[0], 0.0)
+    assert fleet.ready[0].active == running
+    assert fleet.ready[0].outstanding == running + allowance(running)

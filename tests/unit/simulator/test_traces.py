@@ -25,6 +25,15 @@ def write(folder: Path, text: str, name: str = "trace.csv") -> Path:
             "azure.csv",
             "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.5000000,10,2\n2023-11-16 18:17:05.0,20,0\n",
         ),
+        (
+            "azure_2024.csv",
+            "TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10 00:00:00.009930+00:00,10,2\n"
+            "2024-05-10 00:00:01.509930+00:00,20,0\n",
+        ),
+        (
+            "offsets.csv",
+            "TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10T00:00:00Z,10.0,2\n2024-05-09 22:00:01.5-02:00,20,0\n",
+        ),
         ("moon.csv", "timestamp,input_length,output_length\n500,10,2\n2000,20,0\n"),
         (
             "moon.jsonl",
@@ -60,6 +69,16 @@ def test_formats(tmp_path: Path, name: str, text: str) -> None:
         ("TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,2,3\n", "line 2: 'yesterday' is no time of arrival"),
         ('{"timestamp": 1, "input_length": 1, "output_length": 1}\n{"timestamp": 1}\n', "line 2: an object with"),
         ('{"timestamp": 1, "input_length": 1, "output_length": 1}\n{,\n', "line 2: not JSON"),
+        (f'{{"timestamp": {"9" * 5000}}}', "line 1: not JSON"),
+        ('{"timestamp": ' + "[" * 100_000, "line 1: not JSON"),
+        (f'{{"timestamp": 1{"0" * 400}, "input_length": 1, "output_length": 1}}', "is no time of arrival"),
+        ('{"timestamp": 1, "input_length": Infinity, "output_length": 1}', "line 1: inf is no number of prompt tokens"),
+        ('{"timestamp": 1, "input_length": 1, "output_length": NaN}', "line 1: nan is no number of output tokens"),
+        ('{"timestamp": 1, "input_length": 10.9, "output_length": 1}', "line 1: 10.9 is no number of prompt tokens"),
+        ("arrival_s,input_tokens,output_tokens\n1,2,3\n1,10.9,3\n", "line 3: '10.9' is no number of prompt tokens"),
+        (f"arrival_s,input_tokens,output_tokens,more\n1,2,3,\n1,2,3,{'x' * 200_000}\n", "line 3: field larger than"),
+        ('arrival_s,input_tokens,output_tokens,more\n1,2,3,"a\nb"\n1,x,3,\n', "line 4: 'x' is no number"),
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\n,2,3\n", "line 2: '' is no time of arrival"),
     ],
 )
 def test_refusals_name_the_line(tmp_path: Path, text: str, words: str) -> None:
@@ -77,6 +96,27 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     broken.write_bytes(b"no gzip")
     with pytest.raises(TraceError, match="cannot be read"):
         load_trace(broken)
+
+
+def test_a_damaged_file_is_refused_with_the_line_where_it_breaks(tmp_path: Path) -> None:
+    rows = "".join(f"{second},{second % 977},5\n" for second in range(20_000))
+    packed = gzip.compress(f"arrival_s,input_tokens,output_tokens\n{rows}".encode())
+    middle = len(packed) // 2
+    damages = (
+        packed[:middle],
+        packed[:middle] + b"\xff" * 64 + packed[middle + 64 :],
+        packed[:-8] + b"\0" * 8,
+        packed + b"no more gzip",
+    )
+    for damage in damages:
+        path = tmp_path / "damaged.csv.gz"
+        path.write_bytes(damage)
+        with pytest.raises(TraceError, match=r"damaged\.csv\.gz: line \d+: "):
+            load_trace(path)
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes(b"arrival_s,input_tokens,output_tokens,caf\xe9\n1,2,3,\n")
+    with pytest.raises(TraceError, match="line 1: cannot be read"):
+        load_trace(latin)
 
 
 @pytest.mark.parametrize(
