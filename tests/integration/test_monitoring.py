@@ -14,7 +14,7 @@ from tests.helm import STACK, Object, named, of_kind
 from tests.integration.operator_process import Operator
 from tests.kubectl import Kubectl, eventually, gemma
 from tests.unit.monitoring import exported
-from tests.unit.monitoring.test_queries import QUERIES, plain
+from tests.unit.monitoring.queries import QUERIES, plain
 from tests.unit.render import builders
 
 VALUES = helm.variants(STACK)["monitoring"]

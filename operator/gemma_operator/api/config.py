@@ -3,16 +3,54 @@
 The CLI reads the same file, so that `kubectl gemma plan` decides as the operator does.
 """
 
-from typing import Annotated, Any, Literal, Self
+import re
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
+from gemma_operator.api import rules
 from gemma_operator.api.base import ApiModel
 from gemma_operator.api.exposure import HttpRouteSettings, IngressSettings
 from gemma_operator.api.mirror import REGISTRY, mirrored
+from gemma_operator.api.models import DENIED_VLLM_VERSIONS, MINIMUM_VLLM_VERSION
+from gemma_operator.api.podtypes import EnvVarDict, TolerationDict, as_dict
+from gemma_operator.api.structural import inlined
 
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", max_length=20)]
 NamespaceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+ImageName = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+MALICIOUS_LITELLM: Final = r":([^/]*[^0-9./])?v?(1\.82\.[78]|1\.107\.[0-9]+)([^0-9][^/]*)?$"
+"""Images whose tag is a LiteLLM version with a package that carried malware."""
+
+
+def _refusing(**schema: Any) -> dict[str, Any]:
+    """`json_schema_extra` of a field whose value must not match `schema`."""
+    return {"not": schema}
+
+
+class Taint(ApiModel):
+    """A taint, as of a Node."""
+
+    key: str = Field(min_length=1, max_length=316, description="Key of the taint.")
+    value: str | None = Field(None, max_length=63, description="Value of the taint.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(description="Effect of the taint.")
+
+
+class VendorImages(ApiModel):
+    """An image for each vendor."""
+
+    nvidia: ImageName | None = Field(None, description="Image on NVIDIA GPUs.")
+    amd: ImageName | None = Field(None, description="Image on AMD GPUs.")
+    cpu: ImageName | None = Field(None, description="Image on CPUs.")
+
+
+TaintDict = Annotated[
+    dict[str, str], BeforeValidator(as_dict(Taint)), WithJsonSchema(inlined(Taint.model_json_schema()))
+]
+VendorImagesDict = Annotated[
+    dict[str, str], BeforeValidator(as_dict(VendorImages)), WithJsonSchema(inlined(VendorImages.model_json_schema()))
+]
 
 
 class AcceleratorRow(ApiModel):
@@ -28,7 +66,7 @@ class _Nodes(ApiModel):
 
     accelerator: str = Field(description="Row of the hardware table.")
     gpus_per_node: int = Field(ge=1, le=64, description="GPUs of one such node.")
-    taints: list[dict[str, str]] = Field(default_factory=list, description="Taints of such a node.")
+    taints: list[TaintDict] = Field(default_factory=list, description="Taints of such a node.")
     cpu: Quantity = Field("32", description="Allocatable CPU of such a node.")
     memory: Quantity = Field("128Gi", description="Allocatable memory of such a node.")
     ephemeral_storage: Quantity = Field("500Gi", description="Allocatable ephemeral storage of such a node.")
@@ -86,9 +124,12 @@ class EngineSettings(ApiModel):
     """Defaults for every engine pod."""
 
     version: str = Field(
-        "0.32.0", pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$", description="vLLM version unless a deployment pins one."
+        "0.32.0",
+        pattern=rules.VERSION,
+        description="vLLM version unless a deployment pins one.",
+        json_schema_extra=_refusing(enum=sorted(DENIED_VLLM_VERSIONS)),
     )
-    images: dict[str, str] = Field(
+    images: VendorImagesDict = Field(
         default_factory=dict,
         description="Image per vendor (`nvidia`, `amd`, `cpu`) that replaces the catalog's, for every version.",
     )
@@ -106,8 +147,8 @@ class EngineSettings(ApiModel):
     ca_bundle: CaBundle | None = Field(
         None, description="Certificate authorities that engines trust instead of those of their image."
     )
-    env: list[dict[str, Any]] = Field(default_factory=list, description="Environment variables for every engine pod.")
-    tolerations: list[dict[str, Any]] = Field(default_factory=list, description="Tolerations for every engine pod.")
+    env: list[EnvVarDict] = Field(default_factory=list, description="Environment variables for every engine pod.")
+    tolerations: list[TolerationDict] = Field(default_factory=list, description="Tolerations for every engine pod.")
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
         "IfNotPresent", description="When engine images are pulled."
     )
@@ -124,11 +165,25 @@ class EngineSettings(ApiModel):
         None, ge=30, description="Seconds that a start may take instead of the derived budget."
     )
 
+    @field_validator("version")
+    @classmethod
+    def _serves_gemma(cls, version: str) -> str:
+        remedy = "use 0.28.0 or newer, or remove engine.version to get the default"
+        if version in DENIED_VLLM_VERSIONS:
+            raise ValueError(f"vLLM {version} is denied: {DENIED_VLLM_VERSIONS[version]}; {remedy}")
+        if rules.numbers(version) < rules.numbers(MINIMUM_VLLM_VERSION):
+            raise ValueError(f"vLLM before {MINIMUM_VLLM_VERSION} does not know Gemma 4: {remedy}")
+        return version
+
 
 class RouterSettings(ApiModel):
     """How routers run."""
 
-    image: str = Field("ghcr.io/berriai/litellm-non_root:v1.108.7", description="LiteLLM proxy image.")
+    image: ImageName = Field(
+        "ghcr.io/berriai/litellm-non_root:v1.108.7",
+        description="LiteLLM proxy image.",
+        json_schema_extra=_refusing(pattern=MALICIOUS_LITELLM),
+    )
     replicas: int = Field(2, ge=1, le=50, description="Pods of each router.")
     cpu_request: Quantity = Field("500m", description="CPU request of a router pod.")
     memory_request: Quantity = Field("768Mi", description="Memory request of a router pod.")
@@ -139,7 +194,7 @@ class RouterSettings(ApiModel):
     image_pull_secrets: list[str] = Field(
         default_factory=list, description="Names of pull Secrets, in the namespace of the router."
     )
-    role: str = Field(
+    role: ObjectName = Field(
         "gemma-router",
         description="Role that the operator binds for each router: a ClusterRole, or with `namespaces` a Role of that "
         "name in each of them.",
@@ -157,6 +212,16 @@ class RouterSettings(ApiModel):
     http_route: HttpRouteSettings | None = Field(
         None, description="HTTPRoute of the Gateway API for each router; none unless given."
     )
+
+    @field_validator("image")
+    @classmethod
+    def _not_malicious(cls, image: str) -> str:
+        if re.search(MALICIOUS_LITELLM, image):
+            raise ValueError(
+                f"{image} is denied: the packages of LiteLLM 1.82.7, 1.82.8 and 1.107.* carried malware; use another "
+                "version, or remove router.image to get the default"
+            )
+        return image
 
 
 class OperatorConfig(ApiModel):
@@ -194,7 +259,9 @@ class OperatorConfig(ApiModel):
     )
     workers: int = Field(8, ge=1, le=64, description="GemmaDeployments reconciled at once.")
     resync_seconds: int = Field(300, ge=10, description="How often caches are compared with a list.")
-    monitoring_namespace: str | None = Field(None, description="Namespace whose pods may scrape engine metrics.")
+    monitoring_namespace: NamespaceName | None = Field(
+        None, description="Namespace whose pods may scrape engine metrics."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

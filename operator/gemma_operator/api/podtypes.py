@@ -136,7 +136,9 @@ class TopologySpread(ApiModel):
     )
 
 
-def _as_dict(model: type[ApiModel]) -> Callable[[Any], Any]:
+def as_dict(model: type[ApiModel]) -> Callable[[Any], Any]:
+    """A check of a dictionary by a model; it stays a dictionary."""
+
     def check(value: Any) -> Any:
         return model.model_validate(value).model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -144,14 +146,14 @@ def _as_dict(model: type[ApiModel]) -> Callable[[Any], Any]:
 
 
 EnvVarDict = Annotated[
-    dict[str, Any], BeforeValidator(_as_dict(EnvVar)), WithJsonSchema(inlined(EnvVar.model_json_schema()))
+    dict[str, Any], BeforeValidator(as_dict(EnvVar)), WithJsonSchema(inlined(EnvVar.model_json_schema()))
 ]
 TolerationDict = Annotated[
-    dict[str, Any], BeforeValidator(_as_dict(Toleration)), WithJsonSchema(inlined(Toleration.model_json_schema()))
+    dict[str, Any], BeforeValidator(as_dict(Toleration)), WithJsonSchema(inlined(Toleration.model_json_schema()))
 ]
 TopologySpreadDict = Annotated[
     dict[str, Any],
-    BeforeValidator(_as_dict(TopologySpread)),
+    BeforeValidator(as_dict(TopologySpread)),
     WithJsonSchema(inlined(TopologySpread.model_json_schema())),
 ]
 

@@ -21,6 +21,11 @@ OWN_PREFIXES = ("gemma4stack.dev/", "app.kubernetes.io/")
 MAX_NAME = 40
 
 
+def numbers(version: str) -> tuple[int, ...]:
+    """`0.32.0` as numbers that compare."""
+    return tuple(int(part) for part in version.split("."))
+
+
 def _names(*keys: ModelKey) -> list[str]:
     return sorted(name for name, key in MODEL_ALIASES.items() if key in keys)
 

@@ -6,6 +6,7 @@ field is here only when it works.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -44,6 +45,7 @@ __all__ = [
     "WeightsCache",
     "model_key",
     "seconds",
+    "wrong_object",
 ]
 
 _DURATION = re.compile(r"(\d+)(s|m|h)")
@@ -344,7 +346,7 @@ class GemmaDeploymentSpec(ApiModel):
     def _allowed_version(cls, version: str | None) -> str | None:
         if version in DENIED_VLLM_VERSIONS:
             raise ValueError(f"vLLM {version} is denied: {DENIED_VLLM_VERSIONS[version]}; {rules.VERSION_REMEDY}")
-        if version is not None and _version(version) < _version(MINIMUM_VLLM_VERSION):
+        if version is not None and rules.numbers(version) < rules.numbers(MINIMUM_VLLM_VERSION):
             raise ValueError(f"vLLM {version}: {rules.OLD_VERSION.message}")
         return version
 
@@ -370,5 +372,13 @@ class GemmaDeploymentSpec(ApiModel):
         return self
 
 
-def _version(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+def wrong_object(name: str, spec: GemmaDeploymentSpec) -> Iterator[str]:
+    """What the API server would answer to a GemmaDeployment of this name, beyond what its spec alone shows."""
+    refused = {
+        rules.NAME: re.fullmatch(rules.DNS_1035, name) is None,
+        rules.NAME_LENGTH: len(name) > rules.MAX_NAME,
+        rules.ROUTER_NAME: spec.router.enabled and spec.router.name == name,
+        rules.OWN_ALIAS: name in spec.router.aliases,
+        rules.OWN_FALLBACK: name in spec.router.fallbacks,
+    }
+    yield from (rule.message for rule in rules.OBJECT if refused[rule])

@@ -37,8 +37,10 @@ class Piece:
 class Router:
     """Where questions go."""
 
-    namespace: str
+    namespace: str | None
+    """`None`: not known, as the cluster was not asked."""
     name: str
+    """Empty: not known."""
     deployment: str
     url: str | None
     """Base URL of an OpenAI API; `None`: the Service, through the API server."""
@@ -46,9 +48,17 @@ class Router:
     def __str__(self) -> str:
         return self.url or f"router {self.namespace}/{self.name}"
 
+    @property
+    def look(self) -> str:
+        """The command that shows how the deployment is."""
+        return f"kubectl gemma status {self.deployment}" + (f" -n {self.namespace}" if self.namespace else "")
 
-async def ask(router: Router, body: Object, *, key: str, client: Client) -> AsyncIterator[Piece]:
-    """The answer piece by piece; raises `CliError` that says what to do. The key is part of no message."""
+
+async def ask(router: Router, body: Object, *, key: str, client: Client | None) -> AsyncIterator[Piece]:
+    """The answer piece by piece; raises `CliError` that says what to do. The key is part of no message.
+
+    `client` may be `None` where the router has a URL.
+    """
     try:
         async with _opened(router, body, key=key, client=client) as answer:
             if answer.status >= 300:
@@ -60,14 +70,13 @@ async def ask(router: Router, body: Object, *, key: str, client: Client) -> Asyn
                 if piece is not None:
                     yield piece
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        raise CliError(
-            f"{router}: {type(error).__name__}: {error}; `kubectl gemma status {router.deployment} -n "
-            f"{router.namespace}` shows whether it runs"
-        ) from None
+        raise CliError(f"{router}: {type(error).__name__}: {error}; `{router.look}` shows whether it runs") from None
 
 
 @contextlib.asynccontextmanager
-async def _opened(router: Router, body: Object, *, key: str, client: Client) -> AsyncIterator[aiohttp.ClientResponse]:
+async def _opened(
+    router: Router, body: Object, *, key: str, client: Client | None
+) -> AsyncIterator[aiohttp.ClientResponse]:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_QUIET_SECONDS)
     if router.url is not None:
         url, headers = f"{router.url.rstrip('/')}/chat/completions", {"Authorization": f"Bearer {key}"}
@@ -77,6 +86,7 @@ async def _opened(router: Router, body: Object, *, key: str, client: Client) -> 
         ):
             yield answer
         return
+    assert client is not None, "the way through the API server needs its client"
     service = f"http:{router.name}:{names.HTTP_PORT_NAME}"
     path = SERVICES.path(namespace=router.namespace, name=service, subresource="proxy")
     answer = await client.stream(f"{path}/v1/chat/completions", body, headers={"x-api-key": key}, limits=timeout)
@@ -118,12 +128,12 @@ def _refused(router: Router, status: int, data: bytes, *, retry: str) -> Excepti
     if isinstance(answer, dict) and answer.get("kind") == "Status":
         return _by_api_server(router, status, str(answer.get("message", "")))
     said = _message(answer)
-    look = f"kubectl gemma status {router.deployment} -n {router.namespace}"
+    look = router.look
     match status:
         case 401 | 403:
+            secret = f"Secret {router.name}-keys" if router.name else "the Secret <router>-keys of the namespace"
             return CliError(
-                f"{router} refuses the key: {said}; give one that Secret {router.name}-keys holds with --key or "
-                "$GEMMA_API_KEY"
+                f"{router} refuses the key: {said}; give one that {secret} holds with --key or $GEMMA_API_KEY"
             )
         case 404:
             return CliError(f"{router} does not serve {router.deployment} yet: {said}; see {look}")
@@ -143,7 +153,7 @@ def _by_api_server(router: Router, status: int, message: str) -> Exception:
     if status == 404:
         return CliError(
             f"there is no Service {router.name} that can be reached in namespace {router.namespace} ({message}): see "
-            f"`kubectl gemma status {router.deployment} -n {router.namespace}`"
+            f"`{router.look}`"
         )
     if status == 503:
         return CliError(

@@ -10,10 +10,12 @@ from pydantic import ValidationError
 from gemma_operator.api.errors import ApiError
 from gemma_operator.api.spec import GemmaDeploymentSpec
 from gemma_operator.cli.asking import Piece, Router, ask
+from gemma_operator.cli.completion import deployment_names
 from gemma_operator.cli.failure import CliError, fields
 from gemma_operator.cli.options import Context, Kubeconfig, Namespace
 from gemma_operator.cli.output import console, warn
 from gemma_operator.cli.session import Session, run, session
+from gemma_operator.cluster.client import Client
 from gemma_operator.cluster.resources import SECRETS, Object
 from gemma_operator.render.names import DEFAULT_CLIENT, keys_secret
 
@@ -21,7 +23,7 @@ _PROMPT: Final = "> "
 
 
 def chat(
-    name: Annotated[str, typer.Argument(help="The GemmaDeployment to ask.")],
+    name: Annotated[str, typer.Argument(help="The GemmaDeployment to ask.", autocompletion=deployment_names)],
     message: Annotated[
         str | None, typer.Argument(help="What to ask; unset: standard input, or a conversation on a terminal.")
     ] = None,
@@ -49,21 +51,27 @@ def chat(
         if not message:
             raise CliError("standard input is empty: give a message, such as `kubectl gemma chat chat 'Hello'`")
 
+    async def talk(router: Router, secret: str, *, client: Client | None = None, started: str = "") -> None:
+        asked = message
+        while (asked := _read() if talks else asked) is not None:
+            messages.append({"role": "user", "content": asked})
+            body: Object = {"model": name, "messages": messages, "stream": True}
+            if max_tokens is not None:
+                body["max_tokens"] = max_tokens
+            answer = await _answer(router, body, key=secret, client=client, started=started)
+            messages.append({"role": "assistant", "content": answer})
+            if not talks:
+                return
+
     async def work() -> None:
+        if url is not None and key:
+            # Whoever has both may have no cluster at all.
+            await talk(Router(namespace=namespace, name="", deployment=name, url=url), key)
+            return
         async with session(kubeconfig=kubeconfig, context=context, namespace=namespace) as here:
             obj = await here.deployment(name)
             router = _router(obj, url=url)
-            secret = key or await _key(here, router)
-            asked = message
-            while (asked := _read() if talks else asked) is not None:
-                messages.append({"role": "user", "content": asked})
-                body: Object = {"model": name, "messages": messages, "stream": True}
-                if max_tokens is not None:
-                    body["max_tokens"] = max_tokens
-                answer = await _answer(here, router, body, key=secret, started=_usual_start(obj))
-                messages.append({"role": "assistant", "content": answer})
-                if not talks:
-                    return
+            await talk(router, key or await _key(here, router), client=here.client, started=_usual_start(obj))
 
     try:
         run(work())
@@ -121,13 +129,13 @@ def _read() -> str | None:
             return said
 
 
-async def _answer(here: Session, router: Router, body: Object, *, key: str, started: str) -> str:
+async def _answer(router: Router, body: Object, *, key: str, client: Client | None, started: str) -> str:
     """Print an answer as it comes; its text."""
     parts: list[str] = []
     thoughts = console() if sys.stdout.isatty() else None
     told = False
     finish = ""
-    async for piece in ask(router, body, key=key, client=here.client):
+    async for piece in ask(router, body, key=key, client=client):
         if piece.waits and not told and not parts:
             warn(f"… waits for a replica{started}")
             told = True
@@ -138,7 +146,7 @@ async def _answer(here: Session, router: Router, body: Object, *, key: str, star
     sys.stdout.write("\n")
     sys.stdout.flush()
     if not finish:
-        raise CliError(f"the answer of {router} broke off: see `kubectl gemma status {router.deployment}`")
+        raise CliError(f"the answer of {router} broke off: see `{router.look}`")
     if finish == "length":
         warn("note: cut at the token limit: raise --max-tokens or spec.context")
     return "".join(parts)

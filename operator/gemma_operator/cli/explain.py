@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from gemma_operator.api import names
 from gemma_operator.api.spec import GemmaDeploymentSpec
+from gemma_operator.cli.completion import deployment_names
 from gemma_operator.cli.failure import CliError, NothingFits, fields
 from gemma_operator.cli.live import Cluster, read_cluster
 from gemma_operator.cli.options import Config, Context, Kubeconfig, Namespace, Nodes, Output
@@ -18,7 +19,7 @@ from gemma_operator.cli.output import Format, console, table, warn, write
 from gemma_operator.cli.planning import Planned, plan_all
 from gemma_operator.cli.session import current_namespace, run, session
 from gemma_operator.cli.show import show
-from gemma_operator.cli.source import Wanted, catalog_for, configuration, gemma_deployments, read_dump
+from gemma_operator.cli.source import Wanted, all_gemma_deployments, catalog_for, configuration, read_dump
 from gemma_operator.cli.view import View, view
 from gemma_operator.cli.whatif import WhatIf, ask_of, what_ifs
 from gemma_operator.cluster.resources import Object
@@ -27,9 +28,13 @@ from gemma_operator.planner.text import shape
 
 
 def explain(
-    name: Annotated[str | None, typer.Argument(help="A GemmaDeployment of the cluster, the dump or the file.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A GemmaDeployment of the cluster, the dump or the file.", autocompletion=deployment_names),
+    ] = None,
     filename: Annotated[
-        Path | None, typer.Option("--filename", "-f", help="File with the GemmaDeployment; - for standard input.")
+        list[Path] | None,
+        typer.Option("--filename", "-f", help="File with the GemmaDeployment; - for standard input; may be repeated."),
     ] = None,
     nodes: Nodes = None,
     config: Config = None,
@@ -41,12 +46,14 @@ def explain(
 ) -> None:
     """Show why a GemmaDeployment has its plan, and what would change it. Exit code 2: nothing fits."""
     where = namespace or ("default" if nodes else current_namespace(kubeconfig, context))
-    cluster = read_dump(nodes) if nodes else read_cluster(kubeconfig=kubeconfig, context=context)
+    there = _one(all_gemma_deployments(filename, namespace=where), name=name, files=filename) if filename else None
+    spaces = [there.namespace if there else where]
+    cluster = read_dump(nodes) if nodes else read_cluster(kubeconfig=kubeconfig, context=context, namespaces=spaces)
     for note in cluster.notes:
         warn(f"note: {note}")
     runs: View | None = None
-    if filename is not None:
-        wanted = _one(gemma_deployments(filename, namespace=where), name=name, file=filename)
+    if there is not None:
+        wanted = there
     elif name is None:
         raise CliError(
             "name a GemmaDeployment, or give a file with -f; `kubectl gemma status -A` lists those that exist"
@@ -95,12 +102,12 @@ def _wanted(obj: Object) -> Wanted:
     return Wanted(obj=obj, spec=spec, name=metadata["name"], namespace=metadata.get("namespace") or "default")
 
 
-def _one(found: Sequence[Wanted], *, name: str | None, file: Path) -> Wanted:
+def _one(found: Sequence[Wanted], *, name: str | None, files: Sequence[Path]) -> Wanted:
     chosen = [each for each in found if name in (None, each.name)]
     if len(chosen) == 1:
         return chosen[0]
     there = ", ".join(each.name for each in found)
-    raise CliError(f"{file} holds {there}: name one of them")
+    raise CliError(f"{' and '.join(map(str, files))} holds {there}: name one of them")
 
 
 def _show(planned: Planned, runs: View | None, changes: Sequence[WhatIf], out: Console, *, everything: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from gemma_operator.api import names
+from gemma_operator.cli.completion import deployment_names
 from gemma_operator.cli.failure import CliError
 from gemma_operator.cli.options import Context, Kubeconfig, Namespace
 from gemma_operator.cli.output import Format, warn, write
@@ -16,7 +17,9 @@ _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def export(
-    deployments: Annotated[list[str] | None, typer.Argument(help="GemmaDeployments; unset: all.")] = None,
+    deployments: Annotated[
+        list[str] | None, typer.Argument(help="GemmaDeployments; unset: all.", autocompletion=deployment_names)
+    ] = None,
     namespace: Namespace = None,
     everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")] = False,
     output: Annotated[Format, typer.Option("--output", "-o", help="yaml or json.")] = Format.yaml,

@@ -7,6 +7,15 @@ class CliError(Exception):
     """Something a person must correct; the text says what, where and how."""
 
 
+class NoCluster(CliError):
+    """There is no API server to talk to."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}: {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
 class NothingFits(SystemExit):
     """Exit code 2: a plan was asked for and none fits."""
 

@@ -3,7 +3,7 @@
 import asyncio
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import typer
@@ -16,8 +16,8 @@ from gemma_operator.catalog.images import images_for, reference
 from gemma_operator.catalog.types import Catalog, Checkpoint
 from gemma_operator.cli.facts import chosen_models
 from gemma_operator.cli.failure import CliError
-from gemma_operator.cli.options import Config, Output
-from gemma_operator.cli.output import Format, console, table, warn, write
+from gemma_operator.cli.options import ConfigFile, Output
+from gemma_operator.cli.output import FOOTNOTE, MARK, Format, console, table, warn, write
 from gemma_operator.cli.registry import Unknown, Weight, weigh
 from gemma_operator.cli.source import catalog_for, configuration
 from gemma_operator.planner.text import size
@@ -51,7 +51,7 @@ def images(
     ask: Annotated[
         bool, typer.Option("--ask-registries", help="Ask what the images weigh, where the internet is; anonymously.")
     ] = False,
-    config: Config = None,
+    config: ConfigFile = None,
     output: Output = Format.table,
 ) -> None:
     """List images and weights with their bytes for a site without internet; needs no cluster."""
@@ -142,8 +142,9 @@ def _weights(catalog: Catalog, *, models: Sequence[str], precision: str, vendors
         wanted = each.engine == _ENGINE and each.model in models and each.precision in precisions
         if wanted and set(each.vendors) & set(vendors):
             # One repository may serve several precisions: it is downloaded once.
-            largest = max(each.download_bytes, found[each.repository].download_bytes if each.repository in found else 0)
-            found[each.repository] = replace(each, download_bytes=largest)
+            before = found.get(each.repository)
+            if before is None or before.download_bytes <= each.download_bytes:
+                found[each.repository] = each
     return list(found.values())
 
 
@@ -197,8 +198,11 @@ def _show(
     rows = table("WEIGHTS", "MODEL", "PRECISION", "BYTES", "GIB", right=("BYTES", "GIB"))
     for each in weights:
         gib = size(each.download_bytes).removesuffix(" GiB")
-        rows.add_row(each.repository, each.model, each.precision, str(each.download_bytes), gib)
+        mark = MARK if "download" in each.inferred else ""
+        rows.add_row(each.repository, each.model, each.precision, f"{each.download_bytes}{mark}", f"{gib}{mark}")
     out.print(rows)
+    if any("download" in each.inferred for each in weights):
+        out.print(FOOTNOTE, style="dim")
     out.print()
     out.print(f"{len(found)} images, {_images_total(found, weighed)}")
     out.print(f"{len(weights)} checkpoints, {size(_total(weights))}")

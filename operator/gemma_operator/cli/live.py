@@ -1,15 +1,14 @@
 """What the planner reads of a cluster: from objects at hand, or from the API server."""
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from gemma_operator.api import names
-from gemma_operator.api.errors import ApiError, ConfigurationError, Transient
+from gemma_operator.api.errors import ApiError
 from gemma_operator.cli.failure import CliError
+from gemma_operator.cli.installed import CONFIG_LABEL, configuration_for
+from gemma_operator.cli.session import AGENT, run
 from gemma_operator.cluster.client import Client, connect
 from gemma_operator.cluster.resources import (
     CONFIG_MAPS,
@@ -37,8 +36,7 @@ _TRIM = {
     "Deployment": trim_deployment,
     names.KIND: trim_gemma_deployment,
 }
-_CONFIG_LABEL = "app.kubernetes.io/part-of=gemma4-stack"
-_CONFIG_KEY = "config.yaml"
+_OTHERS_DUMP = "for a dump (`kubectl gemma dump > cluster.json`), which --nodes cluster.json takes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,20 +81,22 @@ def reads_nodes(config: Mapping[str, Any] | None) -> bool:
     return not (isinstance(inventory, Mapping) and inventory.get("source") == "static")
 
 
-def read_cluster(*, kubeconfig: str | None, context: str | None) -> Cluster:
-    """All that the planner reads, from the API server."""
-    try:
-        return asyncio.run(_read(kubeconfig=kubeconfig, context=context))
-    except (ConfigurationError, Transient) as error:
-        raise CliError(str(error)) from None
+def read_cluster(
+    *, kubeconfig: str | None, context: str | None, namespaces: Collection[str], instead: str = _OTHERS_DUMP
+) -> Cluster:
+    """All that the planner reads, from the API server, with the configuration of who watches these namespaces.
+
+    `instead`: what somebody may ask for who may not read it.
+    """
+    return run(_read(kubeconfig=kubeconfig, context=context, namespaces=namespaces, instead=instead))
 
 
-async def _read(*, kubeconfig: str | None, context: str | None) -> Cluster:
-    client = await connect(kubeconfig=kubeconfig, context=context, agent="kubectl-gemma")
+async def _read(*, kubeconfig: str | None, context: str | None, namespaces: Collection[str], instead: str) -> Cluster:
+    client = await connect(kubeconfig=kubeconfig, context=context, agent=AGENT)
     try:
         items: list[Object] = []
         notes: list[str] = []
-        config = await _configuration(client, notes=notes)
+        config = await _configuration(client, namespaces=namespaces, notes=notes)
         for resource, labels in (
             *(((NODES, ""),) if reads_nodes(config) else ()),
             (PODS, ""),
@@ -104,18 +104,23 @@ async def _read(*, kubeconfig: str | None, context: str | None) -> Cluster:
             (DEPLOYMENTS, names.POOL_LABEL),
             (GEMMA_DEPLOYMENTS, ""),
         ):
-            items += await _list(client, resource, labels=labels, notes=notes)
+            items += await _list(client, resource, labels=labels, notes=notes, instead=instead)
         return Cluster.of(items, config=config, notes=notes)
     finally:
         await client.close()
 
 
-async def _list(client: Client, resource: Resource, *, labels: str, notes: list[str]) -> list[Object]:
+async def _list(client: Client, resource: Resource, *, labels: str, notes: list[str], instead: str) -> list[Object]:
     """Objects of one kind. Without nodes and pods there is no plan; the rest is noted when it cannot be read."""
     try:
         items, _ = await client.list(resource, labels=labels)
     except ApiError as error:
-        if resource in (NODES, PODS) or error.status not in (403, 404):
+        if resource in (NODES, PODS) and error.status == 403:
+            raise CliError(
+                f"planning reads all {resource.plural} of the cluster, and you may not list them ({error.detail}): ask "
+                f"an administrator for that right, or {instead}"
+            ) from None
+        if error.status not in (403, 404):
             raise
         why = "the CRD is not installed" if error.status == 404 else "you may not list them"
         notes.append(f"{resource.plural} are left out: {why}")
@@ -123,19 +128,16 @@ async def _list(client: Client, resource: Resource, *, labels: str, notes: list[
     return [{"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in items]
 
 
-async def _configuration(client: Client, *, notes: list[str]) -> Mapping[str, Any] | None:
+async def _configuration(client: Client, *, namespaces: Collection[str], notes: list[str]) -> Mapping[str, Any] | None:
     """The configuration that the chart installed, where one is found and may be read."""
     try:
-        items, _ = await client.list(CONFIG_MAPS, labels=_CONFIG_LABEL)
+        items, _ = await client.list(CONFIG_MAPS, labels=CONFIG_LABEL)
     except ApiError as error:
         if error.status != 403:
             raise
         notes.append("the operator's configuration is not read, because you may not list ConfigMaps: pass --config")
         return None
-    for item in items:
-        text = (item.get("data") or {}).get(_CONFIG_KEY)
-        if text is not None:
-            data = yaml.safe_load(text)
-            return data if isinstance(data, Mapping) else {}
-    notes.append("no operator is installed by the chart here: its default configuration is used")
-    return None
+    config, note = configuration_for(namespaces, items)
+    if note:
+        notes.append(f"{note}; --config names another" if config is not None else note)
+    return config

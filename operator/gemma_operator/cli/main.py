@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from gemma_operator import __version__
 from gemma_operator.cli import facts
 from gemma_operator.cli.chat import chat
 from gemma_operator.cli.completion import respond
@@ -18,13 +19,13 @@ from gemma_operator.cli.export import export
 from gemma_operator.cli.failure import CliError, NothingFits
 from gemma_operator.cli.images import images
 from gemma_operator.cli.live import read_cluster
-from gemma_operator.cli.options import Config, Context, Kubeconfig, Namespace, Nodes, Output
+from gemma_operator.cli.options import Config, ConfigFile, Context, Kubeconfig, Namespace, Nodes, Output
 from gemma_operator.cli.output import Format, console, warn, write
 from gemma_operator.cli.planning import plan_all
 from gemma_operator.cli.session import current_namespace
 from gemma_operator.cli.show import show
 from gemma_operator.cli.simulate import simulate
-from gemma_operator.cli.source import catalog_for, configuration, gemma_deployments, read_dump
+from gemma_operator.cli.source import all_gemma_deployments, catalog_for, configuration, read_dump
 from gemma_operator.cli.status import status
 from gemma_operator.cli.upgrade import upgrade
 from gemma_operator.planner.serialize import plan_to_json
@@ -48,17 +49,32 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group,
     name="kubectl-gemma",
-    help="Plan Gemma 4 on the GPUs of a cluster. plan, simulate, models, accelerators and memory need no cluster.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
+def _print_version(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Plan Gemma 4 on the GPUs of a cluster. plan, simulate, models, accelerators and memory need no cluster."""
+
+
 @app.command()
 def plan(
     filename: Annotated[
-        Path, typer.Option("--filename", "-f", help="File with one or more GemmaDeployments; - for standard input.")
+        list[Path],
+        typer.Option("--filename", "-f", help="File with GemmaDeployments; - for standard input; may be repeated."),
     ],
     nodes: Nodes = None,
     config: Config = None,
@@ -73,8 +89,9 @@ def plan(
     if diff and nodes is not None:
         raise CliError("--diff compares with the live cluster, and a dump holds no plan that runs: leave out --nodes")
     where = namespace or ("default" if nodes else current_namespace(kubeconfig, context))
-    wanted = gemma_deployments(filename, namespace=where)
-    cluster = read_dump(nodes) if nodes else read_cluster(kubeconfig=kubeconfig, context=context)
+    wanted = all_gemma_deployments(filename, namespace=where)
+    spaces = {each.namespace for each in wanted}
+    cluster = read_dump(nodes) if nodes else read_cluster(kubeconfig=kubeconfig, context=context, namespaces=spaces)
     for note in cluster.notes:
         warn(f"note: {note}")
     settings = configuration(config, found=cluster.config)
@@ -100,12 +117,20 @@ def plan(
 @app.command()
 def dump(
     output: Output = Format.json,
-    config: Config = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option("--namespace", "-n", help="Of several operators, the one that watches this namespace."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A configuration to write instead of that of the cluster.")
+    ] = None,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
     """Write what the planner reads of the cluster, for `plan --nodes`: no environment, no secret."""
-    cluster = read_cluster(kubeconfig=kubeconfig, context=context)
+    spaces = [namespace or current_namespace(kubeconfig, context)]
+    instead = "let one make the dump"
+    cluster = read_cluster(kubeconfig=kubeconfig, context=context, namespaces=spaces, instead=instead)
     for note in cluster.notes:
         warn(f"note: {note}")
     body = cluster.to_json()
@@ -154,7 +179,7 @@ def models(output: Output = Format.table) -> None:
 
 
 @app.command()
-def accelerators(output: Output = Format.table, config: Config = None) -> None:
+def accelerators(output: Output = Format.table, config: ConfigFile = None) -> None:
     """The hardware table, with marks on what was inferred."""
     catalog = catalog_for(configuration(config))
     if output is Format.table:
@@ -173,19 +198,20 @@ app.command()(status)
 app.command()(upgrade)
 
 
-@app.command(
-    "__complete",
-    hidden=True,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []},
-)
-def complete(words: Annotated[list[str] | None, typer.Argument()] = None) -> None:
-    """Answer kubectl, which asks `kubectl_complete-gemma` for candidates."""
-    respond(words or [], run=app)
+@app.command()
+def version() -> None:
+    """Print the version of this command."""
+    typer.echo(f"kubectl-gemma {__version__}")
 
 
 def main() -> None:
     """Run the command line of this process."""
     app(sys.argv[1:])
+
+
+def complete() -> None:
+    """Console script `kubectl_complete-gemma`, which kubectl asks for candidates."""
+    respond(sys.argv[1:], run=app)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ Output = Annotated[Format, typer.Option("--output", "-o", help="table, json or y
 Config = Annotated[
     Path | None, typer.Option("--config", help="The operator's configuration; unset: the one of the cluster or dump.")
 ]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="The operator's configuration; unset: the defaults.")]
 Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", help="Path of a kubeconfig; unset: $KUBECONFIG.")]
 Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
 Namespace = Annotated[

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+import yaml
 from kubernetes.aio import config as k8s_config
 
 from gemma_operator.api import names
 from gemma_operator.api.errors import ApiError, ConfigurationError, Transient
-from gemma_operator.cli.failure import CliError
-from gemma_operator.cluster.client import Client, connect
+from gemma_operator.cli.failure import CliError, NoCluster
+from gemma_operator.cluster.client import Client, Unreachable, connect, exists, kubeconfig_files
 from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, Object, Resource
 
 T = TypeVar("T")
@@ -71,9 +72,12 @@ async def session(*, kubeconfig: str | None, context: str | None, namespace: str
 
 def current_namespace(kubeconfig: str | None, context: str | None) -> str:
     """The namespace of a context of the kubeconfig; `default` where it names none or there is no kubeconfig."""
+    files = kubeconfig_files(kubeconfig)
+    if files is None or not exists(files):
+        return "default"
     try:
-        contexts, current = k8s_config.list_kube_config_contexts(kubeconfig)
-    except (k8s_config.ConfigException, OSError):
+        contexts, current = k8s_config.list_kube_config_contexts(files)
+    except (k8s_config.ConfigException, OSError, TypeError, AttributeError, yaml.YAMLError):
         return "default"
     chosen = next((each for each in contexts if each["name"] == context), current) if context else current
     return str(((chosen or {}).get("context") or {}).get("namespace") or "default")
@@ -83,7 +87,23 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run the work of a command; errors of API server and kubeconfig become `CliError`."""
     try:
         return asyncio.run(work)
-    except (ConfigurationError, Transient) as error:
+    except ConfigurationError as error:
+        raise NoCluster(
+            str(error),
+            "name a kubeconfig with --kubeconfig or $KUBECONFIG, and one of its contexts with --context (`kubectl "
+            "config get-contexts` lists them)",
+        ) from None
+    except Unreachable as error:
+        raise NoCluster(
+            str(error),
+            "see whether `kubectl cluster-info` reaches it (network, VPN, proxy), or choose another cluster with "
+            "--context or --kubeconfig",
+        ) from None
+    except ApiError as error:
+        if error.status == 401:
+            raise NoCluster("the API server does not accept your credentials", "log in to the cluster again") from None
+        raise CliError(str(error)) from None
+    except Transient as error:
         raise CliError(str(error)) from None
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gemma_operator.api import names
 from gemma_operator.api.config import OperatorConfig
-from gemma_operator.api.spec import GemmaDeploymentSpec
+from gemma_operator.api.spec import GemmaDeploymentSpec, wrong_object
 from gemma_operator.catalog.load import load_catalog
 from gemma_operator.catalog.source import CatalogError
 from gemma_operator.catalog.types import Catalog
@@ -56,6 +56,19 @@ def documents(path: Path) -> list[Any]:
     return flat
 
 
+def all_gemma_deployments(paths: Iterable[Path], *, namespace: str) -> list[Wanted]:
+    """The GemmaDeployments of several files, each of which holds some."""
+    found: dict[tuple[str, str], tuple[Path, Wanted]] = {}
+    for path in paths:
+        for each in gemma_deployments(path, namespace=namespace):
+            key = (each.namespace, each.name)
+            if key in found:
+                first = "twice" if found[key][0] == path else f"again, as in {found[key][0]}"
+                raise CliError(f"{path}: GemmaDeployment {each.namespace}/{each.name} {first}: remove or rename one")
+            found[key] = (path, each)
+    return [each for _, each in found.values()]
+
+
 def gemma_deployments(path: Path, *, namespace: str) -> list[Wanted]:
     """The GemmaDeployments of a file, checked; objects of other kinds are passed over."""
     found = []
@@ -76,6 +89,7 @@ def gemma_deployments(path: Path, *, namespace: str) -> list[Wanted]:
         except ValidationError as error:
             problems.append(f"{path}: GemmaDeployment {name}:\n{fields(error, prefix='spec')}")
             continue
+        problems += [f"{path}: GemmaDeployment {name}: {problem}" for problem in wrong_object(name, spec) if name]
         found.append(Wanted(obj=dict(obj), spec=spec, name=name, namespace=metadata.get("namespace") or namespace))
     if problems:
         raise CliError("\n".join(problems))

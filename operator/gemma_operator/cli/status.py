@@ -15,6 +15,7 @@ from rich.live import Live
 
 from gemma_operator.api import names
 from gemma_operator.api.errors import ApiError, Transient
+from gemma_operator.cli.completion import deployment_names
 from gemma_operator.cli.failure import CliError
 from gemma_operator.cli.options import Context, Kubeconfig, Namespace, Output
 from gemma_operator.cli.output import Format, console, warn, write
@@ -27,7 +28,9 @@ _FASTEST: Final = 0.5
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="A GemmaDeployment; unset: a table of all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A GemmaDeployment; unset: a table of all.", autocompletion=deployment_names)
+    ] = None,
     namespace: Namespace = None,
     everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")] = False,
     watch: Annotated[

@@ -8,6 +8,8 @@ import yaml
 
 from gemma_operator.api import names
 from gemma_operator.api.errors import ApiError
+from gemma_operator.cli.installed import CONFIG_LABEL as OPERATOR_LABEL
+from gemma_operator.cli.installed import configuration_for
 from gemma_operator.cli.session import Session
 from gemma_operator.cluster.resources import (
     CONFIG_MAPS,
@@ -21,12 +23,10 @@ from gemma_operator.cluster.resources import (
     Resource,
 )
 
-OPERATOR_LABEL: Final = "app.kubernetes.io/part-of=gemma4-stack"
 CRDS: Final = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
 RUNTIME_CLASSES: Final = Resource("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", False)
 STORAGE_CLASSES: Final = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)
 LIMIT_RANGES: Final = Resource("", "v1", "limitranges", "LimitRange")
-_CONFIG_KEY: Final = "config.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,8 @@ class Surroundings:
     storage_classes: list[Object] | None
     metrics: str | None
     """The operator's metrics; `None`: not reached."""
+    config_note: str = ""
+    """Where another configuration could be meant."""
     hidden: Mapping[str, str] = field(default_factory=dict)
     """What was read by which name of field → why it could not be."""
 
@@ -77,6 +79,7 @@ async def read(here: Session) -> Surroundings:
     pods = await some("pods", PODS)
     if pods is None:
         pods = await some("own_pods", PODS, namespace=space)
+    config, note = configuration_for([space], await some("config", CONFIG_MAPS, labels=OPERATOR_LABEL) or ())
     return Surroundings(
         namespace=space,
         version=await _version(here),
@@ -86,7 +89,7 @@ async def read(here: Session) -> Surroundings:
         deployments=await some("deployments", DEPLOYMENTS, namespace=space),
         operators=operators,
         operator_pods=operator_pods,
-        config=await _configuration(await some("config", CONFIG_MAPS, labels=OPERATOR_LABEL)),
+        config=config,
         gemma_deployments=await some("gemma_deployments", GEMMA_DEPLOYMENTS, namespace=space),
         quotas=await some("quotas", QUOTAS, namespace=space),
         limit_ranges=await some("limit_ranges", LIMIT_RANGES, namespace=space),
@@ -94,6 +97,7 @@ async def read(here: Session) -> Surroundings:
         runtime_classes=await some("runtime_classes", RUNTIME_CLASSES),
         storage_classes=await some("storage_classes", STORAGE_CLASSES),
         metrics=await _metrics(here, operator_pods or [], hidden),
+        config_note=note if config is not None else "",
         hidden=hidden,
     )
 
@@ -114,15 +118,6 @@ async def _crd(here: Session, hidden: dict[str, str]) -> Object | None:
             raise
         hidden["crd"] = "you may not read it"
         return None
-
-
-async def _configuration(items: list[Object] | None) -> Mapping[str, Any] | None:
-    for item in items or ():
-        text = (item.get("data") or {}).get(_CONFIG_KEY)
-        if text is not None:
-            found = yaml.safe_load(text)
-            return found if isinstance(found, Mapping) else {}
-    return None
 
 
 async def _metrics(here: Session, pods: list[Object], hidden: dict[str, str]) -> str | None:

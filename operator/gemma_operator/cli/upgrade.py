@@ -11,6 +11,7 @@ from rich.console import Console
 
 from gemma_operator.api import names
 from gemma_operator.api.errors import ApiError, Transient
+from gemma_operator.cli.completion import deployment_names
 from gemma_operator.cli.diff import differences, show_differences
 from gemma_operator.cli.failure import CliError
 from gemma_operator.cli.live import read_cluster
@@ -23,10 +24,14 @@ from gemma_operator.cli.upgrading import Progress, Step, Upgrade, asking, progre
 from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, Object
 
 _LOOK_SECONDS: Final = 1.0
+Outcomes = dict[tuple[str, str], tuple[str, str]]
+"""Namespace and name → `upgraded`, `failed` or `unknown`, and what was said."""
 
 
 def upgrade(
-    deployments: Annotated[list[str] | None, typer.Argument(help="GemmaDeployments, in this order.")] = None,
+    deployments: Annotated[
+        list[str] | None, typer.Argument(help="GemmaDeployments, in this order.", autocompletion=deployment_names)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of the namespace, by name.")] = False,
     namespace: Namespace = None,
     everywhere: Annotated[
@@ -55,7 +60,8 @@ def upgrade(
             return await here.deployments(None if everywhere else here.namespace)
 
     objects = run(read())
-    cluster = read_cluster(kubeconfig=kubeconfig, context=context)
+    spaces = {obj["metadata"]["namespace"] for obj in objects}
+    cluster = read_cluster(kubeconfig=kubeconfig, context=context, namespaces=spaces, instead="let one upgrade")
     for note in cluster.notes:
         warn(f"note: {note}")
     settings = configuration(config, found=cluster.config)
@@ -65,21 +71,26 @@ def upgrade(
     found = upgrades(objects, {(each.planned.wanted.namespace, each.planned.wanted.name): each for each in compared})
     for each in _disagreeing(objects, found):
         warn(f"note: {each}")
-    if output is not Format.table:
-        write({"items": [to_json(each) for each in found]}, form=output)
-    else:
+    if output is Format.table:
         show(found, console(), whole=dry_run)
+    elif dry_run:
+        write({"items": [to_json(each) for each in found]}, form=output)
     if dry_run:
         return
+    outcomes: Outcomes = {}
 
     async def work() -> None:
+        rolling = [each for each in found if each.step is Step.roll]
         async with session(kubeconfig=kubeconfig, context=context, namespace=namespace) as here:
-            await roll_all(here, [each for each in found if each.step is Step.roll], token=token, patience=timeout)
+            await roll_all(here, rolling, token=token, patience=timeout, outcomes=outcomes)
 
     try:
         run(work())
     except KeyboardInterrupt:
         raise CliError("stopped: the one that was asked for goes on by itself; the rest was not asked for") from None
+    finally:
+        if output is not Format.table:
+            write({"items": [to_json(each) | {"outcome": told(each, outcomes)} for each in found]}, form=output)
 
 
 def show(found: Sequence[Upgrade], out: Console, *, whole: bool) -> None:
@@ -104,15 +115,29 @@ def _disagreeing(objects: Sequence[Object], found: Sequence[Upgrade]) -> list[st
     ]
 
 
-async def roll_all(here: Session, wanted: Sequence[Upgrade], *, token: str, patience: float) -> None:
+def told(each: Upgrade, outcomes: Outcomes) -> Object | None:
+    """How the upgrade of one ended; `None`: it is not one that is rolled."""
+    if each.step is not Step.roll:
+        return None
+    result, message = outcomes.get((each.namespace, each.name), ("notBegun", ""))
+    return {"result": result, "message": message}
+
+
+async def roll_all(
+    here: Session, wanted: Sequence[Upgrade], *, token: str, patience: float, outcomes: Outcomes
+) -> None:
     """Upgrade one after the other; raises `CliError` at the first that fails, and leaves the rest alone."""
     for number, each in enumerate(wanted):
+        key = (each.namespace, each.name)
+        outcomes[key] = ("unknown", "it was asked for, and goes on by itself")
         warn(f"{each.namespace}/{each.name}: upgrading ({number + 1} of {len(wanted)})")
         try:
             message = await _roll(here, each, token=token, patience=patience)
         except CliError as error:
+            outcomes[key] = ("failed", str(error))
             rest = [f"{one.namespace}/{one.name}" for one in wanted[number + 1 :]]
             raise CliError(f"{error}\nnot begun: {', '.join(rest)}" if rest else str(error)) from None
+        outcomes[key] = ("upgraded", message)
         warn(f"{each.namespace}/{each.name}: {message}")
 
 

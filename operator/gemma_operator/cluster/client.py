@@ -5,11 +5,14 @@ models cost memory for each object of a large cluster, and discovery fails when 
 """
 
 import json
+import os
+import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import yaml
 from kubernetes.aio import client as k8s
 from kubernetes.aio import config as k8s_config
 
@@ -23,31 +26,59 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 PAGE = 500
 TIMEOUT_SECONDS = 30
+DEFAULT_KUBECONFIG = "~/.kube/config"
 _ANYTHING = Resource("", "v1", "", "Path")
 
 
 async def connect(*, kubeconfig: str | None = None, context: str | None = None, agent: str = names.MANAGER) -> "Client":
-    """A client from a kubeconfig, from `KUBECONFIG`, or from the pod's service account, in that order.
+    """A client from a kubeconfig, else from the pod's service account, in the order of kubectl.
 
     `agent` names the program in audit logs.
     """
     configuration = k8s.Configuration()
     configuration.connection_pool_maxsize = 32
     configuration.retries = None
-    try:
+    files = kubeconfig_files(kubeconfig)
+    if files is None and context is None:
         try:
             k8s_config.load_incluster_config(client_configuration=configuration)
-        except k8s_config.ConfigException:
-            await k8s_config.load_kube_config(
-                config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
-            )
-    except (k8s_config.ConfigException, OSError) as error:
-        raise ConfigurationError(f"no cluster to talk to: {error}; set KUBECONFIG or pass --kubeconfig") from error
+        except (k8s_config.ConfigException, OSError):
+            raise ConfigurationError(
+                f"no cluster to talk to: $KUBECONFIG is not set, there is no {DEFAULT_KUBECONFIG}, and this is no pod"
+            ) from None
+    else:
+        await _load(files or DEFAULT_KUBECONFIG, context, configuration)
     configuration.proxy = configuration.proxy or _proxy_for(configuration.host)
     configuration.client_session_kwargs = {"trust_env": False}
     api = k8s.ApiClient(configuration)
     api.user_agent = f"{agent}/{__version__}"
     return Client(api)
+
+
+def kubeconfig_files(named: str | None) -> str | None:
+    """The kubeconfig to read: the named one, those of `$KUBECONFIG`, or the default one where it exists."""
+    files = named or os.environ.get("KUBECONFIG")
+    return files or (DEFAULT_KUBECONFIG if exists(DEFAULT_KUBECONFIG) else None)
+
+
+def exists(files: str) -> bool:
+    """Whether one of these kubeconfigs is there; they are separated as in `$KUBECONFIG`."""
+    # A pod may have no home directory, for which pathlib raises.
+    return any(os.path.exists(os.path.expanduser(file)) for file in files.split(os.pathsep) if file)
+
+
+async def _load(files: str, context: str | None, configuration: k8s.Configuration) -> None:
+    """Take over a context of kubeconfigs."""
+    if not exists(files):
+        raise ConfigurationError(f"no cluster to talk to: there is no kubeconfig {files}")
+    try:
+        await k8s_config.load_kube_config(
+            config_file=files, context=context, client_configuration=configuration, persist_config=False
+        )
+    except (k8s_config.ConfigException, OSError, TypeError, yaml.YAMLError) as error:
+        # The library takes every file for a mapping, an empty one too.
+        why = "it is no kubeconfig" if isinstance(error, TypeError) else " ".join(str(error).split())
+        raise ConfigurationError(f"kubeconfig {files} cannot be used: {why}") from None
 
 
 def _proxy_for(server: str) -> str | None:
@@ -60,6 +91,10 @@ def _proxy_for(server: str) -> str | None:
     if not parts.hostname or proxy_bypass(parts.hostname):
         return None
     return getproxies().get(parts.scheme)
+
+
+class Unreachable(Transient):
+    """Nobody answers where the API server should be."""
 
 
 class Client:
@@ -224,11 +259,22 @@ class Client:
             data: bytes = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             telemetry.API_REQUESTS.labels(verb=verb, kind=resource.kind, code="error").inc()
-            raise Transient(f"{verb} {path}: {type(error).__name__}: {error}") from error
+            server = self._api.configuration.host
+            raise Unreachable(f"the API server {server} is not reached for {verb} {path}: {_why_not(error)}") from error
         telemetry.API_REQUESTS.labels(verb=verb, kind=resource.kind, code=str(response.status)).inc()
         if response.status >= 300:
             raise _api_error(verb=verb, path=path, status=response.status, headers=response.headers, data=data)
         return data
+
+
+def _why_not(error: Exception) -> str:
+    """What happened to a request that nobody answered."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT_SECONDS} s"
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and (cause.errno or 0) > 0:
+        return os.strerror(cause.errno or 0)
+    return getattr(cause, "strerror", None) or str(error) or type(error).__name__
 
 
 def _api_error(*, verb: str, path: str, status: int, headers: Mapping[str, str], data: bytes) -> ApiError:

@@ -23,6 +23,7 @@ def load_config(path: Path | None) -> OperatorConfig:
         return OperatorConfig.model_validate(data)
     except ValidationError as error:
         wrong = [
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors(include_url=False)
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_url=False)
         ]
         raise ConfigurationError(f"{path}: " + "; ".join(wrong)) from error

@@ -41,6 +41,12 @@ _NEXT: Final = {
     "in spec.accelerators",
     Reason.NOTHING_FITS: "lower context, concurrency or model, allow another precision, or add a larger GPU",
 }
+_OTHER_VERSION: Final = {
+    "spec": "change spec.engineVersion, or remove it to get the operator's",
+    "configuration": "change engine.version in the operator's configuration, or name another in spec.engineVersion",
+}
+"""Where it is the version of the engine, and not the hardware, that can serve nothing."""
+_NO_IMAGE: Final = "change the engine's version, or name an image in engine.images of the operator's configuration"
 
 
 def rejection(candidate: Candidate, refusal: Refusal) -> Rejection:
@@ -213,7 +219,19 @@ def blocked(
         candidate, refusal = furthest
         reason = _BLOCKED.get(refusal.stage, Reason.NOTHING_FITS)
         text = _sentence(reason, candidate, refusal, ask, refusals)
-    return Plan(pools=(), reason=text, rejected=rejected, blocked=reason.value, next_step=_NEXT[reason])
+    step = _NEXT[reason]
+    if furthest is not None and furthest[1].stage is Stage.ENGINE:
+        step = _other_engine({refusal.code for _, refusal in refusals}, ask)
+    return Plan(pools=(), reason=text, rejected=rejected, blocked=reason.value, next_step=step)
+
+
+def _other_engine(codes: set[str], ask: Ask) -> str:
+    """What to do where every candidate fails because of its engine."""
+    if "NoImage" in codes:
+        return _NO_IMAGE
+    if codes == {"EngineNotYet"}:
+        return _NEXT[Reason.NOTHING_FITS]
+    return _OTHER_VERSION["spec" if ask.spec.engine_version else "configuration"]
 
 
 def _unknown_gpus(inventory: Inventory) -> str:

@@ -161,6 +161,22 @@ def test_a_url_of_ones_own(chat, served):
     assert headers["authorization"] == f"Bearer {KEY}"
 
 
+def test_a_url_and_a_key_need_no_cluster(run, served, monkeypatch):
+    async def connect(**_: Any) -> None:
+        raise AssertionError("the cluster is asked")
+
+    monkeypatch.setattr(session, "connect", connect)
+    arguments = ("chat", "chat", "Hello", "--url", f"{served.url}/v1", "--key", KEY)
+    result = run(*arguments)
+    assert result.stdout == "Hello!\n", result.output
+    [(path, headers, body)] = served.asked
+    assert (path, headers["authorization"], body["model"]) == ("/v1/chat/completions", f"Bearer {KEY}", "chat")
+    served.refuse(401, {"error": {"message": "no"}})
+    assert "the Secret <router>-keys of the namespace" in run(*arguments).stderr
+    served.refuse(500, {"error": {"message": "oops"}})
+    assert "see kubectl gemma status chat -n team" in run(*arguments, "-n", "team").stderr
+
+
 def test_another_key_where_there_is_no_default(chat, served):
     chat("Hello", secret=secret(team="sk-b", alice="sk-a"))
     assert served.asked[0][1]["x-api-key"] == "sk-a"

@@ -1,12 +1,35 @@
 """Completion, as kubectl asks for it and as shells do."""
 
+import asyncio
+import importlib
 import os
+import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
-from gemma_operator.cli import completion
+from gemma_operator.cli import completion, session
 from gemma_operator.cli.main import app
+
+from tests.unit.cli.test_status import Api, gdep
+
+ROOT = Path(__file__).parents[3]
+Complete = Callable[..., tuple[list[str], str]]
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """What the wheel installs as `kubectl_complete-gemma`."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, name = scripts["kubectl_complete-gemma"].partition(":")
+
+    def call(*words: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["kubectl_complete-gemma", *words])
+        getattr(importlib.import_module(module), name)()
+
+    return call
 
 
 @pytest.fixture(autouse=True)
@@ -16,13 +39,18 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "")
 
 
-def complete(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[list[str], str]:
+@pytest.fixture
+def complete(capsys: pytest.CaptureFixture[str], program: Callable[..., None]) -> Complete:
     """Candidates and directive for words as kubectl passes them."""
-    with pytest.raises(SystemExit) as done:
-        app(["__complete", *words], prog_name="kubectl-gemma")
-    assert not done.value.code
-    *candidates, directive = capsys.readouterr().out.splitlines()
-    return candidates, directive
+
+    def ask(*words: str) -> tuple[list[str], str]:
+        program(*words)
+        output = capsys.readouterr()
+        assert output.err == "", "a shell has no place for it"
+        *candidates, directive = output.out.splitlines()
+        return candidates, directive
+
+    return ask
 
 
 @pytest.mark.parametrize(
@@ -36,18 +64,18 @@ def complete(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[list[str]
         (("status", "--watch", "--ou"), ["--output"]),
     ],
 )
-def test_kubectl_is_given_candidates(capsys, words, candidates):
-    assert complete(capsys, *words) == (candidates, ":4")
+def test_kubectl_is_given_candidates(complete, words, candidates):
+    assert complete(*words) == (candidates, ":4")
 
 
-def test_every_command_is_a_candidate(capsys):
-    candidates, _ = complete(capsys, "")
+def test_every_command_is_a_candidate(complete):
+    candidates, _ = complete("")
     assert {"plan", "explain", "status", "chat", "doctor", "images", "simulate"} <= set(candidates)
 
 
 @pytest.mark.parametrize("words", [("plan", "-f", ""), ("explain", "--nodes", "du")])
-def test_where_a_file_is_wanted_the_shell_completes_files(capsys, words):
-    assert complete(capsys, *words) == ([], ":0")
+def test_where_a_file_is_wanted_the_shell_completes_files(complete, words):
+    assert complete(*words) == ([], ":0")
 
 
 def test_every_option_that_takes_a_file_is_known():
@@ -79,3 +107,58 @@ def test_shells_get_typers_own_script(capsys):
         app([], prog_name="kubectl-gemma")
     assert not done.value.code
     assert "complete" in capsys.readouterr().out
+
+
+@pytest.fixture
+def deployments(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """How the API server was asked for GemmaDeployments; there are `chat` and `big` in namespace `cli`."""
+    asked: list[dict[str, Any]] = []
+
+    async def connect(**options: Any) -> Api:
+        await asyncio.sleep(0)
+        asked.append(options)
+        return Api(gdep("chat"), gdep("big"))
+
+    monkeypatch.setattr(session, "connect", connect)
+    monkeypatch.setattr(session, "current_namespace", lambda *_: "cli")
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("words", "candidates"),
+    [
+        (("status", ""), ["big", "chat"]),
+        (("explain", "c"), ["chat"]),
+        (("chat", "b"), ["big"]),
+        (("upgrade", "chat", ""), ["big"]),
+        (("export", ""), ["big", "chat"]),
+        (("status", "-n", "elsewhere", ""), []),
+        (("explain", "--nodes", "dump.json", ""), []),
+    ],
+)
+def test_names_of_deployments(complete, deployments, words, candidates):
+    assert complete(*words) == (candidates, ":4")
+
+
+def test_names_are_those_of_the_cluster_that_the_line_names(complete, deployments):
+    complete("status", "--context", "other", "--kubeconfig", "/k", "")
+    assert deployments == [{"kubeconfig": "/k", "context": "other", "agent": "kubectl-gemma"}]
+
+
+def test_no_names_where_there_is_no_cluster(complete, monkeypatch, tmp_path):
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    assert complete("status", "") == ([], ":4")
+
+
+def test_no_names_from_an_api_server_that_does_not_answer(complete, deployments, monkeypatch):
+    async def never(*_: Any, **__: Any) -> Any:
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(Api, "list", never)
+    monkeypatch.setattr(completion, "_PATIENCE_SECONDS", 0.05)
+    assert complete("status", "") == ([], ":4")
+
+
+def test_a_version_on_the_line_is_not_printed(complete):
+    candidates, _ = complete("--version", "st")
+    assert candidates == ["status"]

@@ -231,6 +231,7 @@ class Api:
 
     def __init__(self, *refused: str, version: str = "1.36") -> None:
         self._refused, self._version = refused, version
+        self.configs = [{"metadata": {"name": "c"}, "data": {"config.yaml": "engine: {version: 0.32.0}\n"}}]
 
     def _check(self, plural: str) -> None:
         if plural in self._refused:
@@ -246,7 +247,7 @@ class Api:
             "nodes": WELL.nodes,
             "pods": WELL.operator_pods if chart else WELL.pods,
             "deployments": WELL.operators if chart else [],
-            "configmaps": [{"metadata": {"name": "c"}, "data": {"config.yaml": "engine: {version: 0.32.0}\n"}}],
+            "configmaps": self.configs,
         }.get(resource.plural)
         return [{k: v for k, v in obj.items() if k not in ("kind", "apiVersion")} for obj in items or ()], "1"
 
@@ -290,6 +291,22 @@ def test_the_command(doctor):
     body = json.loads(doctor("-o", "json", api=Api()).stdout)
     assert body["namespace"] == "default"
     assert {each["check"] for each in body["checks"]} >= {"kubernetes", "crd", "operator", "metrics", "gpus", "network"}
+
+
+def test_of_several_operators_the_one_of_the_namespace_is_the_measure(doctor):
+    team = "namespaces: [team]\nengine: {version: 0.20.0}\n"
+    others = "namespaces: [default]\nengine: {version: 0.31.0}\n"
+    texts = {"a": team, "b": others}
+    api = Api()
+    api.configs = [
+        {"metadata": {"name": name, "namespace": "sys"}, "data": {"config.yaml": texts[name]}} for name in texts
+    ]
+    result = doctor(api=api)
+    assert "can run vLLM 0.31.0" in result.stdout
+    assert result.stderr == ""
+    result = doctor("-n", "other", api=api)
+    assert "can run vLLM 0.20.0" in result.stdout
+    assert "no installed operator watches other (sys/a, sys/b): the configuration of sys/a is used" in result.stderr
 
 
 def test_something_that_fails_is_exit_code_1(doctor):

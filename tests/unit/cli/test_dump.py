@@ -5,8 +5,10 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 from gemma_operator.api.errors import ApiError, ConfigurationError
 from gemma_operator.cli import live
+from gemma_operator.cli.installed import configuration_for
 from gemma_operator.cli.live import Cluster
 from gemma_operator.cluster.resources import CONFIG_MAPS, DEPLOYMENTS, GEMMA_DEPLOYMENTS, NODES, PODS, Resource
 
@@ -28,6 +30,7 @@ class Api:
 
     def __init__(self, refused: dict[str, int]) -> None:
         self.refused, self.asked, self.closed = refused, dict[str, str](), False
+        self.objects = dict(OBJECTS)
 
     async def list(self, resource: Resource, *, labels: str = "") -> tuple[list[Object], str]:
         self.asked[resource.plural] = labels
@@ -35,9 +38,8 @@ class Api:
         if status := self.refused.get(resource.plural):
             raise ApiError(status=status, reason="Forbidden", message="no", verb="LIST", path=resource.path())
         # The API server leaves kind and apiVersion out of the items of a list.
-        return [
-            {k: v for k, v in obj.items() if k not in ("kind", "apiVersion")} for obj in OBJECTS[resource.plural]
-        ], "1"
+        found = self.objects[resource.plural]
+        return [{k: v for k, v in obj.items() if k not in ("kind", "apiVersion")} for obj in found], "1"
 
     async def close(self) -> None:
         self.closed = True
@@ -101,11 +103,16 @@ def test_what_may_be_missing_is_noted(run, api, refused, note):
 
 
 @pytest.mark.parametrize("plural", ["nodes", "pods"])
-def test_without_nodes_or_pods_there_is_no_dump(run, api, plural):
+def test_without_nodes_or_pods_there_is_no_plan(run, api, wanted, plural):
     api(**{plural: 403})
+    result = run("plan", "-f", wanted(chat={"model": "e2b"}))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"planning reads all {plural} of the cluster, and you may not list them (no)" in result.stderr
+    assert "kubectl gemma dump > cluster.json" in result.stderr
+    assert "--nodes cluster.json" in result.stderr
     result = run("dump")
     assert result.exit_code == 1
-    assert f"/api/v1/{plural}: 403" in result.stderr
+    assert "or let one make the dump" in result.stderr
 
 
 def test_no_cluster(run, monkeypatch):
@@ -116,3 +123,59 @@ def test_no_cluster(run, monkeypatch):
     result = run("dump")
     assert result.exit_code == 1
     assert "no cluster to talk to" in result.stderr
+
+
+def installation(namespace: str, config: str) -> Object:
+    return {"metadata": {"name": "gemma-operator", "namespace": namespace}, "data": {"config.yaml": config}}
+
+
+TEAM_A = installation("a-system", "engine: {version: 0.31.0}\nnamespaces: [a, both]\n")
+TEAM_B = installation("b-system", "engine: {version: 0.30.0}\nnamespaces: [b, both]\n")
+EVERYWHERE = installation("system", "{engine: {version: 0.29.0}}")
+
+
+@pytest.mark.parametrize(
+    ("installed", "namespace", "version", "note"),
+    [
+        ([TEAM_A, TEAM_B], "a", "0.31.0", ""),
+        ([TEAM_A, TEAM_B], "b", "0.30.0", ""),
+        ([TEAM_A, EVERYWHERE], "c", "0.29.0", ""),
+        (
+            [TEAM_A, TEAM_B],
+            "both",
+            "0.31.0",
+            "several operators watch both (a-system/gemma-operator, b-system/gemma-operator): the configuration of "
+            "a-system/gemma-operator is used; --config names another",
+        ),
+        ([TEAM_B], "c", "0.30.0", "no installed operator watches c (b-system/gemma-operator)"),
+    ],
+)
+def test_of_several_operators_the_one_that_watches_the_namespace(
+    run, api, tmp_path, installed, namespace, version, note
+):
+    server = api()
+    server.objects[CONFIG_MAPS.plural] = installed
+    path = tmp_path / "wanted.yaml"
+    path.write_text(yaml.safe_dump(gemma("new", {"model": "e2b", "accelerators": ["l4"]}, namespace=namespace)))
+    server.objects[PODS.plural] = []
+    result = run("plan", "-f", path, "-o", "json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["plan"]["pools"][0]["engineVersion"] == version
+    assert (note in result.stderr) if note else ("note:" not in result.stderr)
+    dumped = run("dump", "-n", namespace)
+    assert json.loads(dumped.stdout)["config"]["engine"]["version"] == version
+
+
+def test_several_namespaces_at_once_need_an_operator_of_all(run, api, tmp_path):
+    server = api()
+    server.objects[CONFIG_MAPS.plural] = [TEAM_A, EVERYWHERE]
+    server.objects[PODS.plural] = []
+    path = tmp_path / "wanted.yaml"
+    objects = [gemma("new", {"model": "e2b"}, namespace=namespace) for namespace in ("a", "c")]
+    path.write_text(yaml.safe_dump_all(objects))
+    found = json.loads(run("plan", "-f", path, "-o", "json").stdout)["items"]
+    assert {each["plan"]["pools"][0]["engineVersion"] for each in found} == {"0.29.0"}
+
+
+def test_where_no_namespace_is_meant_nothing_is_said_of_the_choice():
+    assert configuration_for([], [TEAM_A, TEAM_B])[1] == ""

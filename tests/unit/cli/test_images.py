@@ -101,6 +101,18 @@ def test_the_table(run):
         assert part in text
 
 
+def test_bytes_that_were_inferred_are_marked(run):
+    body = json.loads(run("images", "-o", "json").stdout)
+    inferred = {each["repository"]: "download" in each["inferred"] for each in body["weights"]}
+    assert set(inferred.values()) == {True, False}
+    text = run("images").stdout
+    rows = {line.split()[0]: line.split()[-2:] for line in text.splitlines() if line.split()[:1]}
+    marked = {name: [cell.endswith("*") for cell in rows[name]] for name in inferred}
+    assert marked == {name: [guessed, guessed] for name, guessed in inferred.items()}
+    assert "* inferred, not read from a source" in text
+    assert "inferred" not in run("images", "--model", "e4b", "--precision", "bf16").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.api.cases import BAD_OBJECTS
 from tests.unit.cli.conftest import gemma
 from tests.unit.inventory.builders import node, pod, pool_deployment
 
@@ -145,6 +146,37 @@ def test_configuration_comes_from_the_dump_or_from_a_file(run, wanted, cluster, 
 def test_standard_input_and_other_kinds(run, cluster):
     text = yaml.safe_dump_all([{"apiVersion": "v1", "kind": "Secret"}, gemma("chat", {"model": "e2b"})])
     assert run("plan", "-f", "-", "--nodes", cluster(), stdin=text).exit_code == 0
+
+
+def test_several_files(run, cluster, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(gemma(name, {"model": "e4b"})))
+    files = ("-f", tmp_path / "a.yaml", "-f", tmp_path / "b.yaml")
+    assert plans(run("plan", *files, "--nodes", cluster(), "-o", "json")) == {"a": "l4", "b": "l4"}
+    explained = run("explain", "a", *files, "--nodes", cluster(), "-o", "json")
+    assert json.loads(explained.stdout)["name"] == "a"
+
+
+def test_the_same_deployment_twice(run, cluster, tmp_path):
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(yaml.safe_dump(gemma("chat", {"model": "e4b"})))
+    two.write_text(yaml.safe_dump_all([gemma("other", {}), gemma("other", {})]))
+    result = run("plan", "-f", one, "-f", one, "--nodes", cluster())
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{one}: GemmaDeployment default/chat twice: remove or rename one" in result.stderr
+    assert "default/other twice" in run("plan", "-f", two, "--nodes", cluster()).stderr
+    two.write_text(yaml.safe_dump(gemma("chat", {})))
+    result = run("plan", "-f", one, "-f", two, "--nodes", cluster())
+    assert f"{two}: GemmaDeployment default/chat again, as in {one}: remove or rename one" in result.stderr
+
+
+@pytest.mark.parametrize(("obj", "says"), [case[1:] for case in BAD_OBJECTS], ids=[case[0] for case in BAD_OBJECTS])
+def test_what_the_api_server_refuses_in_the_whole_object(run, cluster, tmp_path, obj, says):
+    path = tmp_path / "file.yaml"
+    path.write_text(yaml.safe_dump(gemma(obj["metadata"]["name"], obj["spec"])))
+    result = run("plan", "-f", path, "--nodes", cluster())
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert says in result.stderr
 
 
 @pytest.mark.parametrize(

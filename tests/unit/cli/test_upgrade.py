@@ -100,7 +100,9 @@ def test_named_ones_are_upgraded_in_their_order(invoke: Any) -> None:
     result = invoke(api, "third", "chat", "third", "-o", "json")
     assert result.exit_code == 0, result.output
     assert api.asked == ["third", "chat"]
-    assert [each["step"] for each in json.loads(result.stdout)["items"]] == ["roll", "roll"]
+    items = json.loads(result.stdout)["items"]
+    assert [each["step"] for each in items] == ["roll", "roll"]
+    assert {each["outcome"]["result"] for each in items} == {"upgraded"}
 
 
 def test_the_first_failure_ends_it(invoke: Any) -> None:
@@ -110,6 +112,23 @@ def test_the_first_failure_ends_it(invoke: Any) -> None:
     assert "cli/other was not upgraded: RolledBack: taken back: no such flag" in result.stderr
     assert "not begun: cli/third" in result.stderr
     assert api.asked == ["chat", "other"]
+
+
+def test_programs_are_told_how_each_ended(invoke: Any) -> None:
+    paused = named("paused", annotations={"gemma4stack.dev/paused": ""})
+    api = Api(named("chat"), named("other"), named("third"), paused, fails="other")
+    result = invoke(api, "chat", "other", "third", "paused", "-o", "json")
+    assert result.exit_code == 1
+    outcomes = {each["name"]: each["outcome"] for each in json.loads(result.stdout)["items"]}
+    failed = "cli/other was not upgraded: RolledBack: taken back: no such flag"
+    assert outcomes == {
+        "chat": {"result": "upgraded", "message": "1 of 1 replicas serve"},
+        "other": {"result": "failed", "message": failed},
+        "third": {"result": "notBegun", "message": ""},
+        "paused": None,
+    }
+    preview = json.loads(invoke(Api(named("chat")), "chat", "--dry-run", "-o", "json").stdout)["items"]
+    assert "outcome" not in preview[0]
 
 
 def test_an_operator_that_does_not_answer_is_told(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from gemma_operator.api.errors import ConfigurationError
+from gemma_operator.cluster import client as client_module
 from gemma_operator.cluster.client import connect
+from kubernetes.aio import client as k8s
+from kubernetes.aio import config as k8s_config
 
 
 def _kubeconfig(folder: Path, *, server: str) -> Path:
@@ -76,3 +80,71 @@ def test_a_default_login_in_netrc_does_not_replace_the_token(tmp_path: Path, mon
     environment = {"NETRC": str(netrc)}
     lines = asyncio.run(_asked(tmp_path, monkeypatch, server="http://127.0.0.1:PORT", environment=environment))
     assert lines == ["GET /version HTTP/1.1"]
+
+
+@pytest.fixture
+def pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a pod that has a service account and no kubeconfig."""
+
+    def load(*, client_configuration: k8s.Configuration) -> None:
+        client_configuration.host = "https://in-cluster"
+
+    monkeypatch.setattr(k8s_config, "load_incluster_config", load)
+    monkeypatch.setattr(client_module, "DEFAULT_KUBECONFIG", str(tmp_path / "default"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+
+
+def _host(**options: str) -> str:
+    async def ask() -> str:
+        client = await connect(**options)
+        await client.close()
+        return str(client._api.configuration.host)
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("pod")
+def test_a_pod_uses_its_service_account() -> None:
+    assert _host() == "https://in-cluster"
+
+
+@pytest.mark.usefixtures("pod")
+@pytest.mark.parametrize("way", ["option", "environment", "default", "context"])
+def test_a_kubeconfig_wins_over_the_service_account(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _kubeconfig(tmp_path, server="http://chosen")
+    if way == "environment":
+        monkeypatch.setenv("KUBECONFIG", f"/nowhere:{path}")
+    elif way in ("default", "context"):
+        path.rename(tmp_path / "default")
+    options = {"option": {"kubeconfig": str(path)}, "context": {"context": "it"}}.get(way, {})
+    assert _host(**options) == "http://chosen"
+
+
+@pytest.mark.usefixtures("pod")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "no cluster to talk to: there is no kubeconfig {path}"),
+        ("", "kubeconfig {path} cannot be used: it is no kubeconfig"),
+        ("{", "kubeconfig {path} cannot be used: while parsing"),
+        ("kind: Config", "Expected key current-context in {path}"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used(
+    text: str | None, says: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "chosen"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigurationError) as refused:
+        _host(kubeconfig=str(path))
+    assert says.format(path=path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert caplog.text == "", "said once"
+
+
+def test_neither_kubeconfig_nor_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "DEFAULT_KUBECONFIG", str(tmp_path / "default"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    with pytest.raises(ConfigurationError, match="and this is no pod"):
+        _host()

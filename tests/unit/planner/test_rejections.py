@@ -119,12 +119,35 @@ def test_ollama_is_not_yet():
     assert {each.engine for each in only_vllm.rejected} == {"vllm"}
 
 
+def engine(version: str) -> OperatorConfig:
+    """A configuration with a version that none may have: only the catalog of a later release denies it."""
+    config = OperatorConfig()
+    return config.model_copy(update={"engine": config.engine.model_copy(update={"version": version})})
+
+
 def test_denied_and_old_engine_versions():
-    config = OperatorConfig.model_validate({"engine": {"version": "0.27.1"}})
-    code, text = reason(node("a"), config=config)
+    code, text = reason(node("a"), config=engine("0.27.1"))
     assert (code, "vLLM 0.27.1 is denied" in text) == ("EngineVersionDenied", True)
     code, text = reason(node("h", gpu="h100"), model="12b", engineVersion="0.22.0")
     assert (code, "needs vLLM 0.23.0 or newer" in text) == ("EngineTooOld", True)
+
+
+@pytest.mark.parametrize(
+    ("version", "spec", "step"),
+    [
+        ("0.27.1", {}, "change engine.version in the operator's configuration"),
+        ("0.32.0", {"model": "12b", "engineVersion": "0.22.0"}, "change spec.engineVersion"),
+        ("0.18.0", {"model": "e4b"}, "change engine.version in the operator's configuration"),
+        ("0.19.1", {"model": "e4b", "accelerators": ["gh200"]}, "change the engine's version, or name an image"),
+    ],
+)
+def test_where_the_engine_can_serve_nothing_no_other_gpu_is_advised(version, spec, step):
+    config = engine(version)
+    arm = {"nvidia.com/gpu.product": "NVIDIA-GH200-480GB", "nvidia.com/gpu.memory": "97871"}
+    nodes = node("a"), node("g", gpu=None, labels=arm)
+    plan = plan_on(inventory_of(*nodes, config=config), config=config, **spec)
+    assert plan.blocked == "NothingFits"
+    assert plan.next_step.startswith(step)
 
 
 def test_what_a_model_cannot_take():
