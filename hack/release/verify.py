@@ -42,6 +42,8 @@ def check_wheel(wheel: Path, *, version: str, scratch: Path) -> None:
     kubectl_gemma = environment / "bin" / "kubectl-gemma"
     if "Usage: " not in output([kubectl_gemma, "--help"]):
         raise LocalError(f"kubectl-gemma of {wheel.name} prints no help")
+    if "plan" not in output([environment / "bin" / "kubectl_complete-gemma", "pl"]):
+        raise LocalError(f"kubectl_complete-gemma of {wheel.name} does not complete")
     # The catalog and the templates are data of the package: a plan needs both.
     output([kubectl_gemma, "models", "-o", "json"])
     said = output([environment / "bin" / "python", "-c", "import gemma_operator; print(gemma_operator.__version__)"])
