@@ -202,6 +202,11 @@ class RouterSettings(ApiModel):
     master_key_secret: str | None = Field(
         None, description="Existing Secret with `master-key` and `engine-key` instead of a generated one."
     )
+    client_keys_secret: str | None = Field(
+        None,
+        description="Existing Secret with the keys of clients (name → key) in the namespace of each router, instead of "
+        "`<router>-keys`, which is generated with one key.",
+    )
     drain_seconds: int = Field(
         600, ge=0, le=7200, description="How long a stopping router may go on with open streams."
     )

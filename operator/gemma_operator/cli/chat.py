@@ -16,8 +16,8 @@ from gemma_operator.cli.options import Context, Kubeconfig, Namespace
 from gemma_operator.cli.output import console, warn
 from gemma_operator.cli.session import Session, run, session
 from gemma_operator.cluster.client import Client
-from gemma_operator.cluster.resources import SECRETS, Object
-from gemma_operator.render.names import DEFAULT_CLIENT, keys_secret
+from gemma_operator.cluster.resources import DEPLOYMENTS, SECRETS, Object
+from gemma_operator.render.names import DEFAULT_CLIENT
 
 _PROMPT: Final = "> "
 
@@ -95,7 +95,7 @@ def _router(obj: Object, *, url: str | None) -> Router:
 
 async def _key(here: Session, router: Router) -> str:
     """A key from the Secret, where the person may read it."""
-    secret = keys_secret(router.name)
+    secret = await _keys_secret(here, router)
     give = "give a client key with --key or $GEMMA_API_KEY"
     try:
         found = await here.client.get(SECRETS, name=secret, namespace=router.namespace)
@@ -111,6 +111,17 @@ async def _key(here: Session, router: Router) -> str:
     if not data:
         raise CliError(f"Secret {secret} of namespace {router.namespace} holds no key: add one (name: key)")
     return base64.b64decode(data[DEFAULT_CLIENT if DEFAULT_CLIENT in data else min(data)]).decode().strip()
+
+
+async def _keys_secret(here: Session, router: Router) -> str:
+    """The Secret that the router mounts, which the operator's configuration may name."""
+    try:
+        found = await here.client.get(DEPLOYMENTS, name=router.name, namespace=router.namespace)
+    except ApiError:
+        found = None
+    volumes = found["spec"]["template"]["spec"]["volumes"] if found else ()
+    mounted = (each["secret"]["secretName"] for each in volumes if each["name"] == "keys")
+    return next(mounted, f"{router.name}-keys")
 
 
 def _usual_start(obj: Object) -> str:

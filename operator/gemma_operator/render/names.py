@@ -41,9 +41,9 @@ def auth_secret(*, router: str, config: OperatorConfig) -> str:
     return config.router.master_key_secret or f"{router}-auth"
 
 
-def keys_secret(router: str) -> str:
-    """The Secret with the keys of clients."""
-    return f"{router}-keys"
+def keys_secret(*, router: str, config: OperatorConfig) -> str:
+    """The Secret with the keys of clients: the configured one, else the generated one of this router."""
+    return config.router.client_keys_secret or f"{router}-keys"
 
 
 def config_config_map(router: str) -> str:

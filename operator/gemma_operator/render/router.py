@@ -80,15 +80,17 @@ def router_secrets(
 ) -> list[Object]:
     """The Secrets of a new router: created once, never applied again and never read.
 
-    With `router.masterKeySecret` configured, only the Secret for client keys. The users of a router change and its
-    Secrets are not written again, so `owners` may be empty and the caller name an owner that stays.
+    None of those that `router.masterKeySecret` and `router.clientKeysSecret` replace. The users of a router change and
+    its Secrets are not written again, so `owners` may be empty and the caller name an owner that stays.
     """
     common = _common(namespace=namespace, router=router, owners=owners)
-    secrets = [render("secret", **common, name=objects.keys_secret(router), data={objects.DEFAULT_CLIENT: keys.client})]
+    wanted = []
     if config.router.master_key_secret is None:
         auth = {objects.MASTER_KEY: keys.master, objects.ENGINE_KEY: keys.engine}
-        secrets.insert(0, render("secret", **common, name=objects.auth_secret(router=router, config=config), data=auth))
-    return secrets
+        wanted.append((objects.auth_secret(router=router, config=config), auth))
+    if config.router.client_keys_secret is None:
+        wanted.append((objects.keys_secret(router=router, config=config), {objects.DEFAULT_CLIENT: keys.client}))
+    return [render("secret", **common, name=name, data=data) for name, data in wanted]
 
 
 def routes_json(routes: Sequence[Route]) -> str:
@@ -163,5 +165,5 @@ def _deployment(*, router: str, config: OperatorConfig, common: dict[str, Any], 
         },
         config_config_map=objects.config_config_map(router),
         code_config_map=objects.code_config_map(router),
-        keys_secret=objects.keys_secret(router),
+        keys_secret=objects.keys_secret(router=router, config=config),
     )

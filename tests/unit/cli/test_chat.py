@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from gemma_operator.api.errors import ApiError
 from gemma_operator.cli import session
-from gemma_operator.cluster.resources import SECRETS, Resource
+from gemma_operator.cluster.resources import DEPLOYMENTS, SECRETS, Resource
 
 from tests.unit.cli.test_status import Api, gdep
 from tests.unit.inventory.builders import Object
@@ -74,15 +74,18 @@ def served() -> Iterator[Served]:
 class Proxied(Api):
     """The operator's client, with the server behind the proxy of the API server."""
 
-    def __init__(self, *objects: Object, url: str, secret: Object | int | None) -> None:
+    def __init__(self, *objects: Object, url: str, secret: Object | int | None, name: str) -> None:
         super().__init__(*objects)
-        self._url, self._secret = url, secret
+        self._url, self._secret, self._name = url, secret, name
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, resource: Resource, *, name: str, namespace: str) -> Object | None:
+        if resource is DEPLOYMENTS and self._name != "gemma-router-keys":
+            volumes = [{"name": "code"}, {"name": "keys", "secret": {"secretName": self._name}}]
+            return {"spec": {"template": {"spec": {"volumes": volumes}}}}
         if resource is not SECRETS:
             return await super().get(resource, name=name, namespace=namespace)
-        assert (name, namespace) == ("gemma-router-keys", "cli")
+        assert (name, namespace) == (self._name, "cli")
         if isinstance(self._secret, int):
             raise ApiError(status=self._secret, reason="Forbidden", message="no", verb="GET", path="/secrets")
         return self._secret
@@ -110,10 +113,16 @@ def chat(run: Any, served: Served, monkeypatch: pytest.MonkeyPatch) -> Callable[
     """`chat("Hello")`: ask the recorded deployment `chat`."""
     monkeypatch.delenv("GEMMA_API_KEY", raising=False)
 
-    def invoke(*arguments: str, obj: Object | None = None, secret: Object | int | None = KEYS, stdin: str = "") -> Any:
+    def invoke(
+        *arguments: str,
+        obj: Object | None = None,
+        secret: Object | int | None = KEYS,
+        secret_name: str = "gemma-router-keys",
+        stdin: str = "",
+    ) -> Any:
         async def connect(**_: Any) -> Proxied:
             await asyncio.sleep(0)
-            return Proxied(obj or gdep("chat"), url=served.url, secret=secret)
+            return Proxied(obj or gdep("chat"), url=served.url, secret=secret, name=secret_name)
 
         monkeypatch.setattr(session, "connect", connect)
         monkeypatch.setattr(session, "current_namespace", lambda *_: "cli")
@@ -252,6 +261,12 @@ def test_without_a_key(chat, served, found, words):
     assert result.exit_code == 1
     assert words in result.stderr
     assert not served.asked
+
+
+def test_the_key_is_in_the_secret_that_the_router_mounts(chat, served):
+    assert chat("Hello", secret_name="keys-of-ours").exit_code == 0
+    [(_, headers, _)] = served.asked
+    assert headers["x-api-key"] == KEY
 
 
 def test_without_a_router(chat):

@@ -226,6 +226,13 @@ class TestSecrets:
         ]
         assert {reference["name"] for reference in references} == {"ours"}
 
+    def test_keys_of_clients_may_be_kept_by_somebody_else(self) -> None:
+        (auth,) = secrets(router={"clientKeysSecret": "theirs"})
+        assert auth["metadata"]["name"] == "gemma-router-auth"
+        deployment = of_kind(router_objects(router={"clientKeysSecret": "theirs"}), "Deployment")
+        [volume] = [each for each in deployment["spec"]["template"]["spec"]["volumes"] if each["name"] == "keys"]
+        assert volume["secret"] == {"secretName": "theirs", "optional": True}
+
     def test_no_key_is_shown_by_accident(self) -> None:
         shown = f"{KEYS!r} {KEYS}"
         assert not any(key in shown for key in (KEYS.master, KEYS.engine, KEYS.client))
