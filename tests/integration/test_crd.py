@@ -48,7 +48,6 @@ def test_defaults_are_filled_in_even_without_a_spec(kubectl: Kubectl, namespace:
             "preference": "balanced",
             "mode": "operator",
             "idleBefore0": "15m",
-            "holdTimeout": "10m",
             "drainTimeout": "5m",
         },
         "priority": 0,

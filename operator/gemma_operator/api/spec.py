@@ -5,6 +5,7 @@ model or field as a `Rule`, which the API server checks; the validators here say
 field is here only when it works.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
@@ -43,6 +44,7 @@ __all__ = [
     "SecretKeyRef",
     "Weights",
     "WeightsCache",
+    "hold_seconds",
     "model_key",
     "seconds",
     "wrong_object",
@@ -50,6 +52,7 @@ __all__ = [
 
 _DURATION = re.compile(r"(\d+)(s|m|h)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+_HOLD_SECONDS, _HOLD_STARTS = 600, 1.5
 
 Duration = Annotated[
     str,
@@ -78,6 +81,13 @@ def seconds(duration: str) -> int:
     return sum(int(amount) * _SECONDS[unit] for amount, unit in _DURATION.findall(duration))
 
 
+def hold_seconds(scaling: "Scaling", *, startup: float | None) -> int:
+    """How long a request may wait in the router; `startup`: seconds of a start, where some were measured."""
+    if scaling.hold_timeout is not None:
+        return seconds(scaling.hold_timeout)
+    return max(_HOLD_SECONDS, math.ceil(_HOLD_STARTS * (startup or 0)))
+
+
 class Scaling(ApiModel):
     """How many replicas run: by default as many as the requests need, between `min` and `max`."""
 
@@ -94,8 +104,10 @@ class Scaling(ApiModel):
     idle_before0: Duration = Field(
         "15m", description="With `min: 0`, how long nothing must have been asked before the last replica goes."
     )
-    hold_timeout: Duration = Field(
-        "10m", description="How long the router keeps a request that no replica can take yet, such as `5m`."
+    hold_timeout: Duration | None = Field(
+        None,
+        description="How long the router keeps a request that no replica can take yet, such as `5m`. Unset: 10 "
+        "minutes, or one and a half times a measured start (`status.startup.p90Seconds`) where that is longer.",
     )
     drain_timeout: Duration = Field(
         "5m",

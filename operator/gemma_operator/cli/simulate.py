@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from gemma_operator.api.config import OperatorConfig, Provisionable
-from gemma_operator.api.spec import seconds
+from gemma_operator.api.spec import hold_seconds, seconds
 from gemma_operator.catalog.types import Catalog
 from gemma_operator.cli.failure import CliError, NothingFits
 from gemma_operator.cli.live import Cluster
@@ -134,6 +134,7 @@ def simulate(
     setup = replace(
         setup,
         startup=startup,
+        hold_timeout=float(hold_seconds(wanted.spec.scaling, startup=startup)),
         seed=seed,
         late_binding=late_binding,
         metrics_interval=metrics_interval or setup.metrics_interval,
@@ -178,7 +179,6 @@ def _setup(wanted: Wanted, cluster: Cluster | None, settings: OperatorConfig, gi
         minimum=scaling.min,
         maximum=scaling.max,
         idle_before_zero=float(seconds(scaling.idle_before0)),
-        hold_timeout=float(seconds(scaling.hold_timeout)),
         queue_limit=HOLD_QUEUE * settings.router.replicas,
     )
     if wanted.spec.replicas is not None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gemma_operator.api import names
 from gemma_operator.api.errors import Terminal
-from gemma_operator.api.spec import GemmaDeploymentSpec, seconds
+from gemma_operator.api.spec import GemmaDeploymentSpec, hold_seconds
 from gemma_operator.cluster.log import logger
 from gemma_operator.cluster.resources import (
     CONFIG_MAPS,
@@ -140,6 +140,7 @@ def routes(world: World, served: Sequence[tuple[Object, GemmaDeploymentSpec]]) -
         kept = next((plan for deployment in deployments if (plan := kept_plan(deployment))), None)
         if kept is None:
             continue
+        startup = measured_start(obj)
         found.append(
             Route(
                 name=name,
@@ -147,8 +148,8 @@ def routes(world: World, served: Sequence[tuple[Object, GemmaDeploymentSpec]]) -
                 max_num_seqs=kept.pool.max_num_seqs,
                 context_tokens=kept.pool.max_model_len,
                 fallbacks=tuple(spec.router.fallbacks),
-                hold_seconds=seconds(spec.scaling.hold_timeout),
-                startup_seconds=measured_start(obj),
+                hold_seconds=hold_seconds(spec.scaling, startup=startup),
+                startup_seconds=startup,
             )
         )
     return sorted(found, key=lambda route: route.name)

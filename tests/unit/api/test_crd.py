@@ -67,7 +67,6 @@ def test_defaults_are_those_of_the_models():
         "preference": "balanced",
         "mode": "operator",
         "idleBefore0": "15m",
-        "holdTimeout": "10m",
         "drainTimeout": "5m",
     }
     assert spec["scaling"]["properties"]["max"]["default"] == 4

@@ -1,7 +1,7 @@
 """The models refuse what the API server refuses, and read what it accepts."""
 
 import pytest
-from gemma_operator.api.spec import GemmaDeploymentSpec, model_key, seconds
+from gemma_operator.api.spec import GemmaDeploymentSpec, Scaling, hold_seconds, model_key, seconds
 from pydantic import ValidationError
 
 from tests.unit.api.cases import BAD, GOOD, Bad
@@ -39,3 +39,10 @@ def test_known_names(name, key):
 @pytest.mark.parametrize(("text", "amount"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200)])
 def test_durations_in_seconds(text, amount):
     assert seconds(text) == amount
+
+
+@pytest.mark.parametrize(
+    ("given", "startup", "expected"), [(None, None, 600), (None, 180, 600), (None, 900, 1350), ("20s", 900, 20)]
+)
+def test_a_request_is_kept_for_longer_than_a_start_takes(given, startup, expected):
+    assert hold_seconds(Scaling(hold_timeout=given), startup=startup) == expected
