@@ -159,7 +159,7 @@ def test_small_models_and_fixed_replicas(kubectl: Kubectl, shared_namespace: str
             "e2b": "e2b bf16 on 1×l4",
             "e4b": "e4b bf16 on 1×l4",
             "steady": "e4b bf16 on 1×l4",
-            "try": "e2b bf16 on 1×cpu",
+            "try": "e2b bf16 on cpu",
         }
         for name in found:
             assert until_answered(client, name)

@@ -105,13 +105,14 @@ def _is_ours(entry: dict[str, Any]) -> bool:
 def _ends(entry: dict[str, Any], bindings: dict[str, list[tuple[str, bool]]]) -> bool:
     """Whether what it was about was on its way out: a namespace, the last user of a router, the chart.
 
-    Nothing may be made in such a namespace, and RoleBindings are gone before the router's pods that drain.
+    Nothing may be made in such a namespace, and RoleBindings are gone before the pods that drain: those of routers, and
+    of the operator in the namespace of the chart.
     """
     if "being terminated" in json.dumps(entry.get("responseStatus", {})):
         return True
-    if entry["user"]["username"] == OPERATOR:
-        return False
     namespace = entry.get("objectRef", {}).get("namespace", "")
+    if entry["user"]["username"] == OPERATOR and namespace != "gemma-system":
+        return False
     before = [there for at, there in bindings.get(namespace, ()) if at <= entry["stageTimestamp"]]
     return bool(before) and not before[-1]
 
