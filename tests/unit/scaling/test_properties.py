@@ -115,14 +115,14 @@ def test_zero_only_when_nothing_is_to_be_done(seen: list[Observation]) -> None:
             assert decision.after >= 1
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.floats(1, 20), st.floats(1.05, 4))
 def test_more_load_never_means_fewer_replicas(rate: float, factor: float) -> None:
     less, more = (World(replicas=1).run(1800, rate=each).replicas for each in (rate, rate * factor))
     assert more >= less
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 12), st.floats(0.1, 3))
 def test_a_restart_without_memory_shrinks_nothing_for_a_hold(replicas: int, rate: float) -> None:
     world = World(replicas=replicas).run(600, rate=rate)
