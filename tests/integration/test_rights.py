@@ -121,6 +121,8 @@ def installed(
             assert "stopping: told to" in operator.log(), "an orderly end is no failure"
     finally:
         run("uninstall", "rights")
+        # Routers may go on without the chart, so that their role stays.
+        kubectl("delete", "clusterrole", "rights-router", "--ignore-not-found")
 
 
 def _kubeconfig(admin: Path, *, token: str, folder: Path) -> Path:
