@@ -52,8 +52,14 @@ class FakeEngine:
     async def stop(self) -> None:
         """Stop listening: connections are refused from now on."""
         if self._runner is not None:
+            server = self._runner.server
             await self._runner.cleanup()
             self._runner = None
+            # One accepted just then comes to the server a few turns of the loop later, and nobody else would end it.
+            for _ in range(3):
+                await asyncio.sleep(0)
+            if server is not None:
+                await server.shutdown(0.1)
 
     async def _health(self, _: web.Request) -> web.Response:
         self.probes += 1
