@@ -59,10 +59,8 @@ class Scaler:
     """Until when, on the clock of `look`, no more than so many replicas are asked for: the scheduler took no more."""
     starts: OrderedDict[str, float] = field(default_factory=OrderedDict)
     """Pod uid → seconds from creation to Ready, of the pool that runs."""
-    loading: frozenset[str] | None = None
-    """Uids of the pods that were starting at the last look; `None` before the first."""
-    known: frozenset[str] = frozenset()
-    """Uids of all pods of the last look."""
+    served: frozenset[str] | None = None
+    """Uids of the pods that were seen serving, or may have served before the first look; `None` before that."""
     samples: dict[str, PodSample] = field(default_factory=dict)
     """The last sample of each pod."""
     news: bool = False

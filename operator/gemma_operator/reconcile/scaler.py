@@ -145,8 +145,8 @@ def _observation(
 def _starts(subject: Subject, scaler: Scaler, pods: Sequence[Object], *, since: datetime) -> list[float]:
     """Seconds from created to Ready of the pods that became Ready since the last look.
 
-    A pod that was met serving tells nothing: its last Ready may have followed a moment in which it was not. Nor do
-    the starts of another pool.
+    An older pod whose engine runs at the first look tells nothing: its last Ready may have followed a moment in which
+    it was not. Nor do the starts of another pool.
     """
     pool = (subject.pool.checkpoint, subject.pool.accelerator, subject.pool.gpus_per_replica)
     if scaler.pool and scaler.pool != pool:
@@ -156,16 +156,15 @@ def _starts(subject: Subject, scaler: Scaler, pods: Sequence[Object], *, since: 
         before = (subject.obj.get("status") or {}).get("startup") or {}
         scaler.state = replace(scaler.state, startup=before.get("p90Seconds"))
     scaler.pool = pool
+    by_uid = {pod["metadata"]["uid"]: pod for pod in pods}
+    if scaler.served is None:
+        scaler.served = frozenset(uid for uid, pod in by_uid.items() if created(pod) < since and has_started(pod))
+    ready = {uid: pod for uid, pod in by_uid.items() if is_ready(pod)}
     found = []
-    for pod in pods:
-        uid = pod["metadata"]["uid"]
-        met = created(pod) < since if scaler.loading is None else uid in scaler.known
-        if met and uid not in (scaler.loading or ()):
-            continue
-        if is_ready(pod) and (took := startup_seconds(pod)) is not None and scaler.started(uid, took):
+    for uid, pod in ready.items():
+        if uid not in scaler.served and (took := startup_seconds(pod)) is not None and scaler.started(uid, took):
             found.append(took)
-    scaler.known = frozenset(pod["metadata"]["uid"] for pod in pods)
-    scaler.loading = frozenset(pod["metadata"]["uid"] for pod in pods if not has_started(pod))
+    scaler.served = (scaler.served & by_uid.keys()) | ready.keys()
     scaler.news |= bool(found)
     return found
 

@@ -331,11 +331,13 @@ def test_a_moment_without_readiness_is_no_start() -> None:
     assert cluster.scaler.state.startup == 50, "as status says"
 
 
-def test_a_start_is_measured_once_it_ends() -> None:
+@pytest.mark.parametrize("started", [False, True], ids=["loading", "started and not ready yet"])
+def test_a_start_is_measured_once_it_ends(started: bool) -> None:
     cluster = Cluster(gpus=3, running=1, loading=1)
     cluster.scraper.report = IDLE
-    cluster.look(times=2)
     loading = next(each for each in cluster.world.stores[PODS] if "loading" in each["metadata"]["name"])
+    loading["status"]["containerStatuses"][0]["started"] = started
+    cluster.look(times=2)
     loading["status"]["containerStatuses"][0]["started"] = True
     loading["status"]["conditions"][0] = {
         "type": "Ready",
