@@ -15,6 +15,7 @@ from gemma_operator.cluster.resources import EVENTS, Object
 _REMEMBERED = 4096
 _WAITING = 10_000
 _MESSAGE_LIMIT = 1000
+_BEING_DELETED = "because it is being terminated"
 
 
 class EventRecorder:
@@ -25,14 +26,20 @@ class EventRecorder:
         self._instance = instance
         self._waiting: asyncio.Queue[tuple[Object, Object]] = asyncio.Queue(maxsize=_WAITING)
         self._counts: OrderedDict[str, tuple[int, str]] = OrderedDict()
+        self.ending: set[str] = set()
+        """Namespaces that are being deleted, as far as the API server said so: nothing can be made in them."""
 
     async def run(self) -> None:
         """Send events for ever, one after the other: no reconcile waits for them. Failing to send is only logged."""
         while True:
             about, event = await self._waiting.get()
+            namespace = event["metadata"]["namespace"]
             try:
                 await self._send(event)
+                self.ending.discard(namespace)
             except OperatorError as error:
+                if _BEING_DELETED in str(error):
+                    self.ending.add(namespace)
                 logger(about).warning("event %s could not be posted: %s", event["reason"], error)
 
     async def _send(self, event: Object) -> None:

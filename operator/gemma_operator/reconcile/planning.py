@@ -141,14 +141,15 @@ async def inventory(world: World) -> Inventory:
     When GPUs are short, every deployment of a large fleet asks at once.
     """
     promises = _promises(world)
-    basis = (*(world.stores[kind].revision for kind in PLANNED_FROM), *promises)
+    doomed = frozenset(key_of(obj) for obj in world.stores[DEPLOYMENTS] if _is_doomed(world, obj))
+    basis = (*(world.stores[kind].revision for kind in PLANNED_FROM), doomed, *promises)
     if world.stock is not None and world.stock[0] == basis:
         return world.stock[1]
     made = await asyncio.to_thread(
         build_inventory,
         nodes=list(world.stores[NODES]),
         pods=list(world.stores[PODS]),
-        deployments=list(world.stores[DEPLOYMENTS]),
+        deployments=[obj for obj in world.stores[DEPLOYMENTS] if key_of(obj) not in doomed],
         quotas=list(world.stores[QUOTAS]),
         promises=promises,
         catalog=world.catalog,
@@ -157,6 +158,16 @@ async def inventory(world: World) -> Inventory:
     )
     world.stock = (basis, made)
     return made
+
+
+def _is_doomed(world: World, deployment: Object) -> bool:
+    """Whether it goes, with its GemmaDeployment or its namespace: it claims no GPU for pods that it lacks."""
+    metadata = deployment["metadata"]
+    if metadata["namespace"] in world.events.ending:
+        return True
+    name = (metadata.get("labels") or {}).get(names.DEPLOYMENT_LABEL)
+    owner = world.stores[GEMMA_DEPLOYMENTS].get((metadata["namespace"], name)) if name else None
+    return name is not None and (owner is None or bool(owner["metadata"].get("deletionTimestamp")))
 
 
 def _promises(world: World) -> list[Promise]:

@@ -462,6 +462,24 @@ def test_since_when_a_pod_is_ready_is_told_on_the_clock_of_its_sample() -> None:
     assert sample.ready_at == pytest.approx(50 - 3600, abs=5)
 
 
+@pytest.mark.parametrize("goes", ["namespace", "GemmaDeployment"])
+def test_a_deployment_that_goes_holds_only_what_its_pods_have(goes: str) -> None:
+    """With one replica running and two asked for, more is claimed than runs, until nothing is made of it any more."""
+    cluster = Cluster(gpus=3, running=1)
+    cluster.ask_for(2)
+
+    def claimed() -> int:
+        return sum(asyncio.run(inventory(cluster.world)).counted.values())
+
+    assert claimed() > 1
+    if goes == "namespace":
+        cluster.world.events.ending.add("default")
+    else:
+        [obj] = cluster.world.stores[GEMMA_DEPLOYMENTS]
+        cluster.world.stores[GEMMA_DEPLOYMENTS].remove(obj)
+    assert claimed() == 1
+
+
 def test_an_inventory_is_built_once_until_the_cluster_or_a_promise_changes() -> None:
     cluster = Cluster(gpus=3)
 
