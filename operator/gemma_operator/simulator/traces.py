@@ -65,7 +65,8 @@ def _opened(path: Path) -> IO[str]:
 def _lines(path: Path, file: IO[str]) -> Iterator[str]:
     number = 0
     try:
-        for number, line in enumerate(file, start=1):  # noqa: B007  # told in the error
+        for line in file:
+            number += 1
             yield line
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise TraceError(f"{path}: line {number + 1}: cannot be read: {error}") from None
