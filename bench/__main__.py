@@ -1,7 +1,8 @@
 """Run all benchmarks, or those named: `python -m bench [planning|scaling|router|simulation|fleet]`.
 
-`python -m bench unseen [FIRST-LAST]` is not among them: all policies on random traces with these seeds, as the tables
-of docs/simulator.md. A seed takes about 20 s of one core.
+Two are not among them, all policies on traces that nothing was tuned for, as the tables of docs/simulator.md:
+`python -m bench unseen [FIRST-LAST]` on random ones with these seeds (a seed takes about 20 s of one core), and
+`python -m bench traces FILE [FILE ...]` on those in files (some minutes).
 """
 
 import sys
@@ -16,6 +17,7 @@ from bench import (  # noqa: E402  (hack is a source root, not a package)
     late_binding,
     late_binding_simulated,
     planning,
+    published_traces,
     router_cost,
     scaling_tick,
     simulation,
@@ -28,6 +30,8 @@ def main() -> None:
     """Run and print."""
     if sys.argv[1:2] == ["unseen"]:
         return unseen_traces.main(sys.argv[2:])
+    if sys.argv[1:2] == ["traces"]:
+        return published_traces.main(sys.argv[2:])
     chosen = sys.argv[1:] or ["planning", "scaling", "router", "simulation", "fleet"]
     findings = []
     if "planning" in chosen:

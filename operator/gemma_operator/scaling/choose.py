@@ -27,8 +27,8 @@ def whole(replicas: float) -> int:
 def floor(state: State, bounds: Bounds, settings: Settings, *, current: int | None) -> int:
     """The cheapest number for the recent arrivals; 0 while the cost model has hardly learnt or does not fit.
 
-    As long as a backlog is remembered, it adds nothing to the largest need: that has counted the backlog, and what a
-    young policy adds for bursts would come on top of it.
+    As long as a backlog is remembered, it adds nothing to what runs and to the largest need: the backlog has been
+    counted, and what a young policy adds for bursts would come on top of it.
     """
     if state.model.measured < k.FLOOR_NEEDS or cost.is_poor(state.model):
         return 0
@@ -40,17 +40,23 @@ def floor(state: State, bounds: Bounds, settings: Settings, *, current: int | No
 
 
 def with_need(state: State, bounds: Bounds, settings: Settings, *, load: Load, supplied: int) -> State:
-    """The state that remembers one need more: within the dead band it is the present number."""
-    need = load.need
+    """The state that remembers one need more: within the dead band it is the present number.
+
+    A backlog is no peak: what it needs goes when it is worked off, while what arrived may come again.
+    """
     if not state.peaks:
         # After a start without memory nothing shrinks for as long as a peak is held.
         state = replace(state, peaks=((state.clock, float(supplied)),))
-    if supplied and abs(need / supplied - 1) <= k.DEAD_BAND:
-        need = float(supplied)
-    need = min(max(need, float(bounds.minimum)), float(bounds.maximum))
-    needs, peaks = remember(state, need, memory=settings.memory)
+    need, lasting = (_steadied(each, bounds, supplied=supplied) for each in (load.need, load.lasting))
+    needs, peaks = remember(state, need, lasting=lasting, memory=settings.memory)
     queued_at = state.clock if load.backlog >= 1 else state.queued_at
     return replace(state, decided=state.clock, needs=needs, peaks=peaks, queued_at=queued_at)
+
+
+def _steadied(need: float, bounds: Bounds, *, supplied: int) -> float:
+    if supplied and abs(need / supplied - 1) <= k.DEAD_BAND:
+        need = float(supplied)
+    return min(max(need, float(bounds.minimum)), float(bounds.maximum))
 
 
 def choose(
@@ -70,7 +76,9 @@ def choose(
         minutes = sum(each.span for each in state.bins) / 60
         return Choice(up, f"the last {minutes:.0f} min need {up}" if replayed == up else "")
     # To zero only after idleBefore0, whatever the hold has forgotten.
-    down = max(whole(held(state, state.peaks, memory=settings.memory)), lowest, min(supplied, 1))
+    lately = max((need for _, need in state.needs), default=0.0)
+    peak = max(held(state, state.peaks, memory=settings.memory), lately)
+    down = max(whole(peak), lowest, min(supplied, 1))
     if down >= supplied:
         return Choice(supplied)
     if state.clock < state.quiet_until or not is_complete(observation):

@@ -105,7 +105,7 @@ def _wake(
     batch = state.batch or float(bounds.max_num_seqs)
     wanted = max(1, math.ceil(load.held / batch), whole(load.need), floor(state, bounds, settings, current=None))
     after, capped = clip(wanted, bounds, needed=1, current=0)
-    needs, peaks = remember(state, float(wanted), memory=settings.memory)
+    needs, peaks = remember(state, float(wanted), lasting=float(wanted), memory=settings.memory)
     state = replace(state, decided=state.clock, needs=needs, peaks=peaks)
     return _told(observation, state, bounds, load, pods, after=after, wanted=wanted, capped=capped, why=""), state
 

@@ -26,6 +26,8 @@ class Load:
     """Requests per second over the last minute."""
     need: float
     """Replicas, before any filter."""
+    lasting: float
+    """Of `need`, what stays once the queue is worked off."""
     by_requests: bool
     """The cost model does not fit: `need` counts requests in flight."""
     backlog: float
@@ -87,8 +89,10 @@ def measure(state: State, observation: Observation, bounds: Bounds, settings: Se
             # Engines also do work that arrived before.
             newest = sum(each.arrivals for each in lately) / span if span else 0.0
             need = min(need, _roomy(max(arrivals, newest) * per_request, root))
-        if queued > k.SATURATED * observation.ready:
-            need = max(need, (arrivals * per_request + backlog) / k.SATURATED_USE)
+    lasting = need
+    if not by_requests and queued > k.SATURATED * observation.ready:
+        need = max(need, (arrivals * per_request + backlog) / k.SATURATED_USE)
+        lasting = max(lasting, arrivals * per_request / k.SATURATED_USE)
     return Load(
         running=running,
         waiting=waiting,
@@ -98,6 +102,7 @@ def measure(state: State, observation: Observation, bounds: Bounds, settings: Se
         steady=steady,
         arrivals=arrivals,
         need=need,
+        lasting=lasting,
         by_requests=by_requests,
         backlog=backlog,
         after_queue=after_queue,

@@ -18,12 +18,12 @@ def hold_time(state: State, *, memory: float) -> float:
     return k.HOLD_SHARE * memory + k.HOLD_PER_STARTUP * startup(state)
 
 
-def remember(state: State, need: float, *, memory: float) -> tuple[Points, Points]:
-    """`needs` and `peaks` with one more. A peak that a later need reaches can never count again."""
+def remember(state: State, need: float, *, lasting: float, memory: float) -> tuple[Points, Points]:
+    """`needs` with one more, `peaks` with what of it lasts. A peak that a later one reaches can never count again."""
     now = state.clock
     needs = (*(point for point in state.needs if now - point[0] <= k.UP_WINDOW), (now, need))
     oldest = now - hold_time(state, memory=memory) * (1 + k.HOLD_FORGETS_AFTER)
-    peaks = (*(point for point in state.peaks if point[1] > need and point[0] >= oldest), (now, need))
+    peaks = (*(point for point in state.peaks if point[1] > lasting and point[0] >= oldest), (now, lasting))
     return needs, peaks
 
 

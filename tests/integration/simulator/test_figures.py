@@ -2,6 +2,7 @@
 
 import random
 import secrets
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 import simulation_table as figures
@@ -11,16 +12,18 @@ from bench.unseen_traces import OURS, PEERS, lead, results
 from tests.random_traces import SHAPES
 
 SEED = secrets.randbits(32)
-STARTUP = 120
+STARTUP = 180
+TRACES = 20
+"""Of each shape. One trace is luck: where one spike comes, a policy that flaps may just have had a replica more."""
 WRITTEN = figures.load()
 POINT = 0.01
-ALLOWANCE = {"spike": 0.14, "bursty": 0.05}
-"""By how much more a peer that takes fewer replica-hours may have in time in the mean of three traces of a shape.
+ALLOWANCE = {"spike": 3 * POINT}
+"""By how much more a peer that takes fewer replica-hours may have in time in the mean of the traces of a shape.
 
-Drawn 100,000 times from 100 traces of each shape, three traces gave more than a point in none of the other shapes,
-2 % at bursts in 0.1 % and 5 % never, and at single spikes 10 % in 0.1 % and 14 % never. Any of the peers in the place
-of our policy is caught in half of the draws or more.
+Drawn 20,000 times from 30 traces of each shape, 20 traces gave a peer both in 0.07 % of the draws at spikes, by 2.0
+points at most, and a tenth of a point in no other shape.
 """
+LEAST = POINT / 10
 
 
 def random_cell() -> figures.Cell:
@@ -63,24 +66,27 @@ def test_no_peer_is_better_in_both(trace: str) -> None:
 
 @pytest.fixture(scope="module")
 def unseen() -> dict[str, list[dict[str, Result]]]:
-    """Shape → what each policy does with three traces that nobody knows, two minutes of each without metrics."""
+    """Shape → what each policy does with traces that nobody knows, two minutes of each without metrics."""
     print(f"seed {SEED}")
-    return {shape: [results(SEED + number, shape, startup=STARTUP) for number in range(3)] for shape in SHAPES}
+    seeds = range(SEED, SEED + TRACES)
+    with ProcessPoolExecutor() as workers:
+        running = {shape: [workers.submit(results, seed, shape, startup=STARTUP) for seed in seeds] for shape in SHAPES}
+        return {shape: [each.result() for each in waiting] for shape, waiting in running.items()}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_peer_is_better_in_both_on_unseen_traces(unseen: dict[str, list[dict[str, Result]]], shape: str) -> None:
-    """In the mean of three."""
+    """In the mean of a shape."""
     ours = [found[OURS] for found in unseen[shape]]
     for peer in PEERS:
         theirs = [found[peer] for found in unseen[shape]]
-        words = f"seed {SEED}: {peer} is better on {shape}: {theirs} against {ours}"
-        assert lead(theirs, ours) <= ALLOWANCE.get(shape, POINT), words
+        ahead = lead(theirs, ours)
+        assert ahead <= ALLOWANCE.get(shape, LEAST), f"seed {SEED}: {peer} has both on {shape}, {ahead:.2%} more"
     assert sum(result.down_in_gap for result in ours) == 0
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_default_hpa_moves_more_often_on_unseen_traces(unseen: dict[str, list[dict[str, Result]]]) -> None:
     def changes(policy: str) -> int:
         return sum(found[policy].scale_changes for traces in unseen.values() for found in traces)

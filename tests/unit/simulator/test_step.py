@@ -9,7 +9,7 @@ from gemma_operator.scaling import Settings
 from gemma_operator.simulator.policies import make_policy
 from gemma_operator.simulator.run import simulate
 from gemma_operator.simulator.scaler import Scaler, View
-from gemma_operator.simulator.types import Setup, Trace
+from gemma_operator.simulator.types import Result, Setup, Trace
 
 PROMPT, OUTPUT, AFTER = 2000, 400, 900
 BEFORE_STEP, STEP = 1.0, 12.0
@@ -45,9 +45,8 @@ class Watched:
         return self.scaler.decide(view)
 
 
-@pytest.mark.parametrize("startup", [20, 60, 180])
-@pytest.mark.parametrize("history", [60, 300, 1200])
-def test_a_step_is_overshot_by_one_at_most(history: int, startup: int) -> None:
+def follow_step(*, startup: int, history: int) -> tuple[Result, int]:
+    """What our policy makes of a step, and the replicas that load and backlog were worth at most."""
     setup = Setup(startup=startup, jitter=0, initial=2, late_binding=True)
     profile = setup.profile
     batch = profile.batch(tokens=PROMPT + OUTPUT)
@@ -55,5 +54,19 @@ def test_a_step_is_overshot_by_one_at_most(history: int, startup: int) -> None:
     work = profile.own_prefill(PROMPT) + OUTPUT * step / batch
     policy = Watched(make_policy("gemma", setup, Settings()))
     result = simulate(step_trace(work, history=history), setup, policy)
-    needed = math.ceil((STEP + policy.most_queued * work / DRAIN) / FULL)
+    return result, math.ceil((STEP + policy.most_queued * work / DRAIN) / FULL)
+
+
+@pytest.mark.parametrize("startup", [20, 60, 180])
+@pytest.mark.parametrize("history", [60, 300, 1200])
+def test_a_step_is_overshot_by_one_at_most(history: int, startup: int) -> None:
+    result, needed = follow_step(startup=startup, history=history)
     assert STEP < result.max_replicas <= needed + 1
+
+
+def test_replicas_for_a_backlog_go_when_it_is_worked_off() -> None:
+    """Long before peaks are forgotten; what arrives keeps its own, and what a young policy adds for larger steps."""
+    result, _ = follow_step(startup=180, history=300)
+    last = result.timeline[-1]
+    assert last.queued < last.ready
+    assert STEP < last.replicas <= result.max_replicas * 0.8
