@@ -5,9 +5,11 @@ from typing import Any
 
 from gemma_operator.api import names
 from gemma_operator.cluster import telemetry
-from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, NODES, PODS, QUOTAS, Object, Resource
+from gemma_operator.cluster.resources import DEPLOYMENTS, GEMMA_DEPLOYMENTS, NODES, PODS, QUOTAS, Object, Resource
 from gemma_operator.cluster.store import Key, key_of
 from gemma_operator.controller.queue import WorkQueue
+from gemma_operator.reconcile.kept import kept_plan
+from gemma_operator.reconcile.limits import own_limit
 from gemma_operator.reconcile.specs import parse_spec
 from gemma_operator.reconcile.world import World
 
@@ -56,8 +58,10 @@ class Intake:
                 self._capacity()
             return
         self._owner(known)
-        if resource is PODS and _frees_or_takes(before, after):
-            self._capacity()
+        if resource is PODS:
+            self._limits(known)
+            if _frees_or_takes(before, after):
+                self._capacity()
 
     def _gemma_deployment(self, *, before: Object | None, after: Object | None) -> None:
         known = after or before
@@ -95,6 +99,23 @@ class Intake:
                 spec = parse_spec(other)[0]
                 if spec is not None and spec.router.enabled and spec.router.name == router:
                     self._deployments.add(key_of(other))
+
+    def _limits(self, pod: Object) -> None:
+        """Queue the router of an engine with another limit than the plan's: it bounds the route until it goes.
+
+        In ordinary scaling all have the plan's, and no route changes.
+        """
+        name, limit = (pod["metadata"].get("labels") or {}).get(names.DEPLOYMENT_LABEL), own_limit(pod)
+        if name is None or limit is None:
+            return
+        namespace = key_of(pod)[0]
+        obj = self._world.stores[GEMMA_DEPLOYMENTS].get((namespace, name))
+        spec = parse_spec(obj)[0] if obj else None
+        deployment = self._world.stores[DEPLOYMENTS].get((namespace, names.pool_deployment(deployment=name, pool=0)))
+        kept = kept_plan(deployment) if deployment else None
+        if spec is None or not spec.router.enabled or kept is None or limit == kept.pool.max_num_seqs:
+            return
+        self._routers.add_after((namespace, spec.router.name), ROUTER_DELAY_SECONDS)
 
     def _capacity(self) -> None:
         for key in self._world.blocked:

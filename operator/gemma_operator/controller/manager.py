@@ -56,7 +56,7 @@ def trim(obj: Object) -> Object:
 
 
 def trim_any_pod(pod: Object) -> Object:
-    """What planning needs of every pod, and what diagnosis needs besides of our own."""
+    """What planning needs of every pod, and what diagnosis and routes need besides of our own."""
     small = trim_pod(pod)
     if (pod["metadata"].get("labels") or {}).get(names.MANAGED_BY_LABEL) != names.MANAGER:
         return small
@@ -68,7 +68,16 @@ def trim_any_pod(pod: Object) -> Object:
     cost = (pod["metadata"].get("annotations") or {}).get(names.DELETION_COST_ANNOTATION)
     if cost is not None:
         metadata["annotations"] = {names.DELETION_COST_ANNOTATION: cost}
-    return {**small, "metadata": {**small["metadata"], **metadata}, "status": pod.get("status", {})}
+    containers = map(_with_command, pod["spec"].get("containers", ()), small["spec"].get("containers", ()))
+    spec = {**small["spec"], "containers": list(containers)}
+    return {**small, "metadata": {**small["metadata"], **metadata}, "spec": spec, "status": pod.get("status", {})}
+
+
+def _with_command(container: Object, small: Object) -> Object:
+    """Image and arguments tell versions apart, and how many requests an engine of any age runs at once."""
+    if container.get("name") != names.ENGINE_CONTAINER:
+        return small
+    return {**small, **{key: container[key] for key in ("image", "args") if key in container}}
 
 
 def owned(config: OperatorConfig) -> list[Resource]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from gemma_operator.api.errors import OperatorError
@@ -10,7 +11,7 @@ from gemma_operator.cluster.scrape import Scraper
 from gemma_operator.cluster.store import Key
 from gemma_operator.controller.queue import WorkQueue
 from gemma_operator.reconcile.scaler import Subject, look, subjects
-from gemma_operator.reconcile.signals import read_routers
+from gemma_operator.reconcile.signals import RouterView, read_routers
 from gemma_operator.reconcile.world import World
 
 ASLEEP_SECONDS = 1.0
@@ -46,10 +47,10 @@ async def _rounds(world: World, queue: WorkQueue[Key], scraper: Scraper, *, asle
 
 async def one_round(world: World, queue: WorkQueue[Key], scraper: Scraper, chosen: list[Subject]) -> None:
     """Look at some of the fleet: their routers first, then all of them at once."""
-    routers = await read_routers(world, scraper, [subject.router for subject in chosen if subject.router])
+    routers = await _views(world, scraper, chosen)
 
     async def one(subject: Subject) -> None:
-        view = routers[subject.router] if subject.router else None
+        view = routers.get(subject.router) if subject.router else None
         try:
             changed = await look(world, scraper, subject, now=time.monotonic(), router=view)
         except OperatorError as error:
@@ -61,3 +62,17 @@ async def one_round(world: World, queue: WorkQueue[Key], scraper: Scraper, chose
                 queue.add(subject.key)
 
     await asyncio.gather(*(one(subject) for subject in chosen))
+
+
+async def _views(world: World, scraper: Scraper, chosen: Sequence[Subject]) -> Mapping[Key, RouterView]:
+    """What their routers report; none of it after an unexpected error: `look` takes that for unknown, not for rest."""
+    keys = {subject.router for subject in chosen if subject.router}
+    try:
+        return await read_routers(world, scraper, keys)
+    except Exception:
+        logger().exception(
+            "scaling: unexpected error while reading router %s; what it holds counts as unknown, and it is asked again "
+            "in the next round",
+            ", ".join("/".join(key) for key in sorted(keys)),
+        )
+        return {}

@@ -15,6 +15,7 @@ from gemma_operator.reconcile.kept import kept_plan, manifest_that_stays, spec_i
 from gemma_operator.reconcile.observed import Decision, Observed
 from gemma_operator.reconcile.outdated import outdated
 from gemma_operator.reconcile.planning import decide
+from gemma_operator.reconcile.pods import is_ready
 from gemma_operator.reconcile.replicas import decided_by_operator, measured_start, wanted_replicas
 from gemma_operator.reconcile.report import report
 from gemma_operator.reconcile.specs import asked_upgrade, is_paused, parse_spec
@@ -134,11 +135,15 @@ async def _taken_back(world: World, observed: Observed) -> Object | None:
     if (back := rollback.rolled_back(live)) is not None:
         observed.rolled_back = back if back.inputs == inputs else None
         return rollback.present(live) if observed.rolled_back else None
-    if rollback.kept_good(live) is None or rollback.runs(live):
+    if rollback.kept_good(live) is None or rollback.has_run(live):
         return None
     pods = world.pods(namespace=key_of(live)[0], label=names.DEPLOYMENT_LABEL, value=key_of(observed.obj)[1])
+    # What ails the version before says nothing of this one.
+    pods = rollback.newest((pod for pod in pods if not pod["metadata"].get("deletionTimestamp")), live)
     diagnosis = await failures.examine(world, deployment=live, pods=pods, container=names.ENGINE_CONTAINER)
-    why = rollback.hopeless(live, diagnosis=diagnosis)
+    scaler = world.scalers.get(key_of(observed.obj))
+    loading = max((scaler.loading(pod) for pod in pods if not is_ready(pod)), default=0.0) if scaler else 0.0
+    why = rollback.hopeless(live, diagnosis=diagnosis, loading=loading)
     good = rollback.good_manifest(live, inputs=inputs, why=why) if why else None
     if good is not None:
         logger(observed.obj).warning("taking the last change back: %s", why)
@@ -152,9 +157,9 @@ def _manifests(world: World, observed: Observed, decision: Decision, *, last_goo
     assert spec is not None
     metadata = obj["metadata"]
     kept = ((live or {}).get("metadata", {}).get("annotations") or {}).get(names.APPLIED_ANNOTATION)
-    good = rollback.good_annotation(live)
+    good, ran = rollback.good_annotation(live), live is not None and rollback.has_run(live)
     asked = asked_upgrade(obj)
-    basis = (metadata["uid"], metadata.get("generation"), asked, decision, kept, good, last_good)
+    basis = (metadata["uid"], metadata.get("generation"), asked, decision, kept, good, ran, last_good)
     if (known := world.manifests.get(key_of(obj))) is not None and known[0] == basis:
         _, manifests, observed.outdated = known
         return manifests
@@ -177,7 +182,7 @@ def _manifests(world: World, observed: Observed, decision: Decision, *, last_goo
                 )
                 before_that = rollback.kept_good(live)
                 manifest = with_plan(
-                    before, spec=spec, pool=pool, plan=decision.plan, good=before_that, upgrade=upgrade
+                    before, spec=spec, pool=pool, plan=decision.plan, good=before_that, upgrade=upgrade, ran=ran
                 )
             else:
                 manifest = with_plan(manifest, spec=spec, pool=pool, plan=decision.plan, good=good, upgrade=upgrade)

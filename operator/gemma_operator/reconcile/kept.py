@@ -78,10 +78,12 @@ def with_plan(
     plan: Plan | KeptPlan,
     good: str | None = None,
     upgrade: str | None = None,
+    ran: bool = False,
 ) -> Object:
     """The manifest of a pool's Deployment with all that must be kept on it.
 
-    `good` is the last version that ran, `upgrade` what was asked for when the manifest was rendered.
+    `good` is the last version that ran, `upgrade` what was asked for when the manifest was rendered, `ran` whether this
+    version has been ready once.
     """
     rejected = plan.rejected if isinstance(plan, KeptPlan) else tuple(rejection_json(plan))
     kept = {
@@ -97,6 +99,7 @@ def with_plan(
             names.APPLIED_ANNOTATION: compact({"inputs": pod_inputs(spec, pool), "manifest": manifest}),
             names.PLAN_ANNOTATION: compact(kept),
             **({names.GOOD_ANNOTATION: good} if good else {}),
+            **({names.RAN_ANNOTATION: "true"} if ran else {}),
         },
     )
 

@@ -20,7 +20,6 @@ from gemma_operator.planner.types import Plan, Pool
 from gemma_operator.reconcile.kept import KeptPlan, kept_plan, plan_inputs, upgrade_due
 from gemma_operator.reconcile.observed import Decision
 from gemma_operator.reconcile.specs import parse_spec
-from gemma_operator.reconcile.unschedulable import finds_no_node
 from gemma_operator.reconcile.world import World
 
 PLANNED_FROM: Final = (NODES, PODS, DEPLOYMENTS, QUOTAS)
@@ -30,7 +29,7 @@ PLANNED_FROM: Final = (NODES, PODS, DEPLOYMENTS, QUOTAS)
 async def decide(world: World, obj: Object, *, spec: GemmaDeploymentSpec, deployment: Object | None) -> Decision:
     """Keep the plan on the pool's Deployment, adapt its numbers, or plan anew."""
     kept = kept_plan(deployment) if deployment else None
-    stuck = kept is not None and (_finds_no_node(world, obj) or _wakes_without_room(world, obj))
+    stuck = kept is not None and _needs_another(world, obj)
     if kept is not None and kept.inputs == plan_inputs(spec) and not stuck and not upgrade_due(obj, kept):
         return Decision(plan=kept, pools=(kept.pool,), spare=False)
     async with world.planning:
@@ -109,7 +108,13 @@ def _adapt(
     namespace, name = key
 
     def spare(pool: Pool) -> bool:
-        return has_spare(pool=pool, namespace=namespace, name=name, inventory=inventory)
+        return has_spare(
+            pool=pool,
+            namespace=namespace,
+            name=name,
+            inventory=inventory,
+            priority_class=spec.pod.priority_class_name,
+        )
 
     gone = still_exists(pool=kept.pool, inventory=inventory) if stuck else ""
     catalog, config = world.catalog, world.config
@@ -188,15 +193,7 @@ def _is_unplanned(world: World, obj: Object) -> bool:
     return not any(kept_plan(deployment) for deployment in owned)
 
 
-def _wakes_without_room(world: World, obj: Object) -> bool:
+def _needs_another(world: World, obj: Object) -> bool:
+    """Whether no replica finds room where it was planned: single ones too many are the scaler's to take back."""
     scaler = world.scalers.get(key_of(obj))
-    return scaler is not None and scaler.asleep_without_room
-
-
-def _finds_no_node(world: World, obj: Object) -> bool:
-    """Whether its pods find no node and none has one: single replicas too many are the scaler's to take back."""
-    namespace, name = key_of(obj)
-    pods = world.pods(namespace=namespace, label=names.DEPLOYMENT_LABEL, value=name)
-    alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-    placed = any(pod.get("spec", {}).get("nodeName") for pod in alive)
-    return not placed and any(finds_no_node(pod) for pod in alive)
+    return scaler is not None and (scaler.asleep_without_room or scaler.stranded)

@@ -43,3 +43,15 @@ def ready_since(pod: Object) -> datetime | None:
 def created(pod: Object) -> datetime:
     """When the pod was created."""
     return datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+
+
+def loads_since(pod: Object) -> datetime | None:
+    """Since when a pod that is not Ready has been on its way: on a node, and not Ready; `None` without a node."""
+    if not pod.get("spec", {}).get("nodeName"):
+        return None
+    moments = [created(pod)]
+    for condition in pod.get("status", {}).get("conditions") or ():
+        state = (condition.get("type"), condition.get("status"))
+        if state in {("PodScheduled", "True"), ("Ready", "False")} and condition.get("lastTransitionTime"):
+            moments.append(datetime.fromisoformat(condition["lastTransitionTime"]))
+    return max(moments)

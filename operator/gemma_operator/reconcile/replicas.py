@@ -9,6 +9,7 @@ from gemma_operator.api.spec import GemmaDeploymentSpec
 from gemma_operator.api.status import MAX_DECISIONS
 from gemma_operator.cluster.resources import Object
 from gemma_operator.reconcile.ages import Ages
+from gemma_operator.reconcile.pods import loads_since
 from gemma_operator.scaling.types import Decision, PodSample, State
 
 _STARTS_KEPT = 32
@@ -50,6 +51,8 @@ class Scaler:
     """Generation of the Deployment that the last change of replicas made."""
     asleep_without_room: bool = False
     """It should wake and no GPU of its pool is free: another candidate may have some."""
+    stranded: bool = False
+    """None of its pods has a node, for longer than one takes to come: another candidate may have room."""
     shown_at: float = 0.0
     """When `queue` was last brought up to date, on the clock of `look`."""
     ages: Ages = field(default_factory=Ages)
@@ -68,6 +71,11 @@ class Scaler:
     pool: tuple[object, ...] = ()
     """What `starts` were measured with."""
 
+    def loading(self, pod: Object) -> float:
+        """Seconds for which a pod that is not Ready has been on its way; 0 while it has no node."""
+        since = loads_since(pod)
+        return 0.0 if since is None else self.ages.since(f"start of {pod['metadata']['uid']}", since)
+
     def started(self, uid: str, seconds: float) -> bool:
         """Remember a start; whether it is a new one."""
         if uid in self.starts:
@@ -81,6 +89,11 @@ class Scaler:
 def decided_by_operator(spec: GemmaDeploymentSpec) -> bool:
     """Whether the number of replicas is the operator's to decide."""
     return spec.replicas is None and spec.scaling.mode == "operator"
+
+
+def switched_off(spec: GemmaDeploymentSpec) -> bool:
+    """Whether its own spec fixes it at 0: no request wakes it. Whoever decides in external mode may, so it is not."""
+    return spec.replicas == 0 and spec.scaling.mode == "operator"
 
 
 def wanted_replicas(spec: GemmaDeploymentSpec, *, scaler: Scaler | None, deployment: Object | None) -> int:

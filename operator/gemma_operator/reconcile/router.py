@@ -21,7 +21,8 @@ from gemma_operator.reconcile import aliases, apply
 from gemma_operator.reconcile.deployment import Outcome, identity
 from gemma_operator.reconcile.diagnosis import Diagnosis, container_status
 from gemma_operator.reconcile.kept import kept_plan
-from gemma_operator.reconcile.replicas import measured_start
+from gemma_operator.reconcile.limits import smallest_limit
+from gemma_operator.reconcile.replicas import measured_start, switched_off
 from gemma_operator.reconcile.specs import is_paused, parse_spec
 from gemma_operator.reconcile.world import World, is_ours
 from gemma_operator.render.exposure import ANCHORS, anchor_name, exposures, render_exposure
@@ -140,16 +141,20 @@ def routes(world: World, served: Sequence[tuple[Object, GemmaDeploymentSpec]]) -
         kept = next((plan for deployment in deployments if (plan := kept_plan(deployment))), None)
         if kept is None:
             continue
-        startup = measured_start(obj)
+        startup, off = measured_start(obj), switched_off(spec)
         found.append(
             Route(
                 name=name,
                 aliases=tuple(alias for alias in spec.router.aliases if owners[alias] == name and alias != name),
-                max_num_seqs=kept.pool.max_num_seqs,
+                max_num_seqs=smallest_limit(
+                    world.pods(namespace=namespace, label=names.DEPLOYMENT_LABEL, value=name),
+                    planned=kept.pool.max_num_seqs,
+                ),
                 context_tokens=kept.pool.max_model_len,
                 fallbacks=tuple(spec.router.fallbacks),
-                hold_seconds=hold_seconds(spec.scaling, startup=startup),
+                hold_seconds=0 if off else hold_seconds(spec.scaling, startup=startup),
                 startup_seconds=startup,
+                switched_off=off,
             )
         )
     return sorted(found, key=lambda route: route.name)

@@ -1,7 +1,7 @@
 """One look of the scaler at one GemmaDeployment: signals → decision → target, which a reconcile then carries out."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from gemma_operator.cluster.scrape import Scraper
 from gemma_operator.cluster.store import Key
 from gemma_operator.planner.supply import Room, affordable, room
 from gemma_operator.planner.types import Pool
-from gemma_operator.reconcile import signals, unschedulable
+from gemma_operator.reconcile import rollback, signals, unschedulable
 from gemma_operator.reconcile.kept import kept_plan
 from gemma_operator.reconcile.planning import inventory
 from gemma_operator.reconcile.pods import created, has_started, is_ready, startup_seconds
@@ -23,6 +23,7 @@ from gemma_operator.reconcile.replicas import Queue, Scaler, decided_by_operator
 from gemma_operator.reconcile.signals import RouterView
 from gemma_operator.reconcile.specs import is_paused, parse_spec
 from gemma_operator.reconcile.world import World
+from gemma_operator.render.budget import startup_budget_seconds
 from gemma_operator.scaling import (
     Bounds,
     Candidate,
@@ -101,10 +102,13 @@ async def look(world: World, scraper: Scraper, subject: Subject, *, now: float, 
     starts = _starts(subject, scaler, pods, since=world.leading_since)
     seen = _observation(subject, scaler, pods, samples, now=now, router=router, starts=starts)
     changed = _show_queue(subject, scaler, seen)
+    waited = _waits(scaler, pods, now=now)
+    before, scaler.stranded = scaler.stranded, await unschedulable.stranded(world, pods, waited=waited)
+    changed |= before != scaler.stranded
     if not decided_by_operator(subject.spec):
         scaler.target, scaler.limit, scaler.blind = None, "", ""
         return _watch(world, subject, scaler, seen) or changed
-    return await _decide(world, subject, scaler, seen, pods) or changed
+    return await _decide(world, subject, scaler, seen, pods, waited) or changed
 
 
 def _observation(
@@ -127,11 +131,7 @@ def _observation(
         samples=tuple(samples),
         ready=len(ready),
         pending=tuple(
-            PendingPod(
-                pod=pod["metadata"]["name"], age=scaler.ages.since(f"start of {pod['metadata']['uid']}", created(pod))
-            )
-            for pod in alive
-            if not is_ready(pod)
+            PendingPod(pod["metadata"]["name"], age=scaler.loading(pod)) for pod in alive if not is_ready(pod)
         ),
         current=subject.replicas,
         held=(counts.held if counts else None) if subject.spec.router.enabled else 0,
@@ -171,7 +171,7 @@ def _starts(subject: Subject, scaler: Scaler, pods: Sequence[Object], *, since: 
 
 def _watch(world: World, subject: Subject, scaler: Scaler, seen: Observation) -> bool:
     """Learn, and find pods that hang, where the number is another's; whether those changed."""
-    bounds = replace(_bounds(subject), fixed=subject.replicas)
+    bounds = replace(_bounds(world, subject), fixed=subject.replicas)
     made, scaler.state = decide(seen, scaler.state, bounds, _settings(world, subject))
     before, scaler.hung = scaler.hung, made.hung
     return before != scaler.hung
@@ -203,17 +203,30 @@ def _show_queue(subject: Subject, scaler: Scaler, seen: Observation) -> bool:
     )
 
 
-async def _decide(world: World, subject: Subject, scaler: Scaler, seen: Observation, pods: Sequence[Object]) -> bool:
+def _waits(scaler: Scaler, pods: Sequence[Object], *, now: float) -> dict[str, float]:
+    """Seconds for which pods have found no node, by name. While one leaves it holds its GPUs."""
     if any(pod["metadata"].get("deletionTimestamp") for pod in pods):
-        scaler.leaving_until = seen.at
-    since_leaving = None if scaler.leaving_until is None else seen.at - scaler.leaving_until
-    waited = unschedulable.waits(pods, ages=scaler.ages, since_leaving=since_leaving)
-    withdrawn = await unschedulable.withdrawn(world, pods, waited=waited)
+        scaler.leaving_until = now
+    since_leaving = None if scaler.leaving_until is None else now - scaler.leaving_until
+    return unschedulable.waits(pods, ages=scaler.ages, since_leaving=since_leaving)
+
+
+async def _decide(
+    world: World,
+    subject: Subject,
+    scaler: Scaler,
+    seen: Observation,
+    pods: Sequence[Object],
+    waited: Mapping[str, float],
+) -> bool:
+    # The Deployment's controller would take what serves, the oldest version first, instead of what finds no node.
+    rolls = rollback.rolls(subject.deployment)
+    withdrawn = frozenset() if rolls else await unschedulable.withdrawn(world, pods, waited=waited)
     # Those that were withdrawn before are there until the ReplicaSet has deleted them.
     left = max(sum(not pod["metadata"].get("deletionTimestamp") for pod in pods) - len(withdrawn), 1)
     if withdrawn and left < subject.replicas:
         return await _withdraw(world, subject, scaler, seen, pods, withdrawn, left=left)
-    bounds, settings = _bounds(subject), _settings(world, subject)
+    bounds, settings = _bounds(world, subject), _settings(world, subject)
     wish, state = await asyncio.to_thread(decide, seen, scaler.state, bounds, settings)
     made, limit = wish, ""
     if wish.after > subject.replicas:
@@ -262,7 +275,7 @@ async def _withdraw(
     )
 
 
-def _bounds(subject: Subject) -> Bounds:
+def _bounds(world: World, subject: Subject) -> Bounds:
     scaling, pool = subject.spec.scaling, subject.pool
     paid = affordable(pool=pool, spec=subject.spec)
     return Bounds(
@@ -270,6 +283,7 @@ def _bounds(subject: Subject) -> Bounds:
         maximum=scaling.max,
         # A cap below one replica is the planner's to refuse; what runs does not go for it.
         affordable=paid if paid is None or subject.asleep else max(paid, 1),
+        longest_start=float(startup_budget_seconds(pool=pool, config=world.config)),
         idle_before_zero=float(seconds(scaling.idle_before0)),
         max_num_seqs=pool.max_num_seqs,
         chunk=pool.max_num_batched_tokens,

@@ -51,13 +51,25 @@ async def withdrawn(world: World, pods: Sequence[Object], *, waited: Mapping[str
     """Names of the replicas to withdraw. One for which an autoscaler adds a node gets the time that this may take."""
     found = set()
     for pod in overdue(pods, waited=waited, patience=GRACE_SECONDS):
-        name = pod["metadata"]["name"]
-        if waited[name] < world.config.provisioning_seconds and (
-            world.config.provisionable or await _node_is_coming(world, pod)
-        ):
-            continue
-        found.add(name)
+        if not await _may_get_one(world, pod, waited=waited):
+            found.add(pod["metadata"]["name"])
     return frozenset(found)
+
+
+async def stranded(world: World, pods: Sequence[Object], *, waited: Mapping[str, float]) -> bool:
+    """Whether no pod has a node or can expect one, so that the next candidate is to be tried."""
+    alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    if any(pod.get("spec", {}).get("nodeName") for pod in alive):
+        return False
+    waiting = [pod for pod in alive if waited.get(pod["metadata"]["name"], 0.0) > GRACE_SECONDS]
+    return bool(waiting) and not any([await _may_get_one(world, pod, waited=waited) for pod in waiting])
+
+
+async def _may_get_one(world: World, pod: Object, *, waited: Mapping[str, float]) -> bool:
+    """Whether an autoscaler may be adding a node for it."""
+    return waited[pod["metadata"]["name"]] < world.config.provisioning_seconds and (
+        bool(world.config.provisionable) or await _node_is_coming(world, pod)
+    )
 
 
 async def _node_is_coming(world: World, pod: Object) -> bool:

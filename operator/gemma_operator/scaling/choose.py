@@ -83,6 +83,8 @@ def choose(
         return Choice(supplied)
     if state.clock < state.quiet_until or not is_complete(observation):
         return Choice(supplied, _gap_words(observation))
+    if observation.held and observation.pending:
+        return Choice(supplied, "requests are held for replicas that load")
     return Choice(down, f"peaks of the last {hold_time(state, memory=settings.memory) / 60:.0f} min allow it")
 
 

@@ -25,7 +25,7 @@ def decide(observation: Observation, state: State, bounds: Bounds, settings: Set
     Call it at every scrape. The same arguments give the same result. Between two decisions the kind is `notDue`.
     """
     state = take_in(state, observation, bounds, memory=settings.memory)
-    pods = _Pods(stuck=health.stuck(state, observation), hung=health.hung(state, observation))
+    pods = _Pods(stuck=health.stuck(state, observation, bounds), hung=health.hung(state, observation))
     if bounds.fixed is not None:
         return _fixed(observation, bounds, pods), _decided(state)
     if not has_data(observation):
@@ -105,7 +105,7 @@ def _wake(
     batch = state.batch or float(bounds.max_num_seqs)
     wanted = max(1, math.ceil(load.held / batch), whole(load.need), floor(state, bounds, settings, current=None))
     after, capped = clip(wanted, bounds, needed=1, current=0)
-    needs, peaks = remember(state, float(wanted), lasting=float(wanted), memory=settings.memory)
+    needs, peaks = remember(state, float(wanted), lasting=load.lasting, memory=settings.memory)
     state = replace(state, decided=state.clock, needs=needs, peaks=peaks)
     return _told(observation, state, bounds, load, pods, after=after, wanted=wanted, capped=capped, why=""), state
 
@@ -113,9 +113,13 @@ def _wake(
 def _choose(
     observation: Observation, state: State, bounds: Bounds, settings: Settings, load: Load, pods: _Pods
 ) -> tuple[Decision, State]:
-    """One of the decisions every fifteen seconds. A stuck pod is no supply: one more is asked for in its place."""
-    lost = len(pods.stuck)
-    supplied = max(observation.current - lost, 0)
+    """One of the decisions every fifteen seconds. A stuck pod is no supply: one more is asked for in its place.
+
+    One at most, since its start may fail for the same reason; and none where those that serve are enough.
+    """
+    serve = min(observation.ready, observation.current)
+    lost = min(len(pods.stuck), 1, observation.current - serve)
+    supplied = observation.current - lost
     state = with_need(state, bounds, settings, load=load, supplied=supplied)
     choice = choose(observation, state, bounds, settings, load, supplied=supplied)
     least = needed(observation, bounds, load)

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from gemma_operator.scaling import constants as k
 from gemma_operator.scaling.hold import startup
 from gemma_operator.scaling.observe import fresh_samples
-from gemma_operator.scaling.types import Candidate, Observation, State
+from gemma_operator.scaling.types import Bounds, Candidate, Observation, State
 
 
-def stuck(state: State, observation: Observation) -> tuple[str, ...]:
+def stuck(state: State, observation: Observation, bounds: Bounds) -> tuple[str, ...]:
     """Pods that have been loading for more than twice the usual time."""
     limit = k.STUCK_STARTUPS * startup(state) + k.STUCK_GRACE
+    if state.startup is None:
+        limit = max(limit, bounds.longest_start)
     return tuple(sorted(pod.pod for pod in observation.pending if pod.age > limit))
 
 

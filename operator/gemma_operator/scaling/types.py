@@ -43,7 +43,8 @@ class PendingPod:
 
     pod: str
     age: float
-    """Seconds since it was created; for a pod that was Ready before, since it is not."""
+    """Seconds for which it has loaded on its node, 0 before it has one; for a pod that was Ready before, since it is
+    not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,8 @@ class Bounds:
     """Most replicas that GPUs allow: ready and pending ones plus those for which GPUs are free or provisionable."""
     affordable: int | None = None
     """Most replicas within `maxCostPerHour`."""
+    longest_start: float = 0.0
+    """Seconds that a start may take as long as none was seen: weights are downloaded."""
     idle_before_zero: float = 600.0
     """Seconds without any request before the last replicas go; only with `minimum` 0."""
     max_num_seqs: int = 256

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from gemma_operator.api.config import OperatorConfig
 from gemma_operator.inventory.types import Inventory
+from gemma_operator.planner.spare import has_spare
 from gemma_operator.planner.supply import Room, affordable, room
 from gemma_operator.planner.types import Pool
 
@@ -54,6 +55,19 @@ def test_a_quota_counts_with_its_name() -> None:
     assert found(inventory_of(node("a", gpus=8), pods=pods, quotas=[limit])) == Room(
         free=3, provisionable=0, limit="ResourceQuota team leaves no more requests.nvidia.com/gpu"
     )
+
+
+def spare(inventory: Inventory) -> bool:
+    return has_spare(pool=POOL, namespace="default", name="chat", inventory=inventory)
+
+
+def test_a_replica_beside_those_that_run_needs_a_gpu_and_a_quota_for_it() -> None:
+    pods = [replica("r0", on="a")]
+    assert spare(inventory_of(node("a", gpus=2), pods=pods))
+    assert not spare(inventory_of(node("a", gpus=1), pods=pods))
+    for hard, enough in (("2", True), ("1", False)):
+        limit = quota("team", hard={"requests.nvidia.com/gpu": hard}, used={"requests.nvidia.com/gpu": "1"})
+        assert spare(inventory_of(node("a", gpus=2), pods=pods, quotas=[limit])) is enough
 
 
 @pytest.mark.parametrize(("factor", "replicas"), [(1, 1), (0.9, 0), (2.99, 2), (3, 3)])

@@ -70,16 +70,17 @@ class AnsweringRouters:
 
 
 class FakeClient:
-    """An API server that takes every patch and has no events."""
+    """An API server that takes every patch and has the events that the test says."""
 
     def __init__(self) -> None:
         self.patched: list[tuple[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
 
     async def patch(self, resource: Any, *, name: str, namespace: str, body: Any) -> None:
         self.patched.append((name, body))
 
     async def list(self, resource: Any, **_: Any) -> tuple[list[Any], str]:
-        return [], "1"
+        return self.events, "1"
 
 
 class Cluster:

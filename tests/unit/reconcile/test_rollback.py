@@ -91,15 +91,69 @@ def test_without_a_good_version_nothing_comes_back() -> None:
         ("ReplicaSetUpdated", Diagnosis(reason=Reason.UNSCHEDULABLE, message="no node"), ""),
         ("ProgressDeadlineExceeded", None, "it was not ready within its start-up budget"),
         ("ProgressDeadlineExceeded", Diagnosis(reason=Reason.IMAGE_PULL, message="no image"), "no image"),
-        ("NewReplicaSetAvailable", BAD_FLAGS, ""),
+        ("NewReplicaSetAvailable", BAD_FLAGS, BAD_FLAGS.message),
     ],
 )
 def test_when_there_is_no_hope(
     broken: dict[str, Any], progressing: str, diagnosis: Diagnosis | None, expected: str
 ) -> None:
-    """The last case: it was ready once, so what ails it now is not its version."""
+    """The last case: a rollout of no replica is complete at once, and the first pod comes when it is woken."""
     broken["status"]["conditions"] = [{"type": "Progressing", "reason": progressing}]
     assert hopeless(broken, diagnosis=diagnosis) == expected
+
+
+def test_what_was_ready_once_is_not_taken_back(broken: dict[str, Any]) -> None:
+    """What ails it now is not its version."""
+    broken["metadata"]["annotations"][names.RAN_ANNOTATION] = "true"
+    broken["status"]["conditions"] = [{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]
+    assert hopeless(broken, diagnosis=BAD_FLAGS) == ""
+
+
+def test_a_woken_version_has_as_long_as_a_rollout(broken: dict[str, Any]) -> None:
+    broken["status"]["conditions"] = [{"type": "Progressing", "reason": "NewReplicaSetAvailable"}]
+    broken["spec"]["progressDeadlineSeconds"] = 900
+    assert hopeless(broken, diagnosis=None, loading=890) == ""
+    assert "start-up budget" in hopeless(broken, diagnosis=None, loading=910)
+
+
+def test_a_version_that_no_replica_ran_is_no_good_one() -> None:
+    asleep = live(version(SPEC, label="first", good="before"), ready=0, progressing="NewReplicaSetAvailable")
+    asleep["spec"]["replicas"] = asleep["status"]["replicas"] = asleep["status"]["updatedReplicas"] = 0
+    assert good_annotation(asleep) == "before"
+    asleep["metadata"]["annotations"][names.RAN_ANNOTATION] = "true"
+    assert good_annotation(asleep) != "before"
+
+
+def test_a_version_is_good_while_some_of_its_replicas_are_not_ready() -> None:
+    """They load after a scale-up, or their node is lost."""
+    partly = live(version(SPEC, label="first", good="before"), ready=2, progressing="NewReplicaSetAvailable", updated=3)
+    partly["status"]["replicas"] = partly["spec"]["replicas"] = 3
+    assert good_annotation(partly) != "before"
+    partly["status"]["updatedReplicas"] = 2
+    assert good_annotation(partly) == "before", "the ready ones may be of the version before"
+
+
+def test_what_was_brought_back_is_good_for_the_change_after_it(broken: dict[str, Any]) -> None:
+    manifest = good_manifest(broken, inputs=spec_inputs(BAD), why="no such flag")
+    assert manifest is not None
+    again = live(version(BAD, label="third", good=good_annotation(manifest)), ready=0, progressing="ReplicaSetUpdated")
+    back = good_manifest(again, inputs="third", why="it fails too")
+    assert back is not None
+    assert back["metadata"]["labels"] == {"v": "first"}
+
+
+def test_pods_of_the_version_before_tell_nothing_of_the_new_one() -> None:
+    def pod(name: str, template: str, *args: str) -> dict[str, Any]:
+        engine = {"name": names.ENGINE_CONTAINER, "image": "vllm", "args": list(args)}
+        return {
+            "metadata": {"name": name, "labels": {"pod-template-hash": template}},
+            "spec": {"containers": [engine]},
+        }
+
+    old, new = pod("old", "a", "--max-num-seqs=256"), pod("new", "b", "--max-num-seqs=64")
+    deployment = {"spec": {"template": {"spec": new["spec"]}}}
+    assert rollback.newest([old, new], deployment) == [new]
+    assert rollback.newest([old], deployment) == [old]
 
 
 def test_a_status_of_an_older_generation_says_nothing(broken: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
-from gemma_operator.cluster.resources import GEMMA_DEPLOYMENTS, PODS
+from gemma_operator.cluster.resources import DEPLOYMENTS, GEMMA_DEPLOYMENTS, PODS
 from gemma_operator.cluster.scrape import RouterReport, Scraper
 from gemma_operator.inventory.types import Inventory
 from gemma_operator.reconcile import signals
@@ -94,6 +94,42 @@ def test_replicas_are_withdrawn_once() -> None:
     cluster.look(times=20)
     assert cluster.scaler.target == 2
     assert len(cluster.scaler.decisions) == 1
+
+
+def test_nothing_is_withdrawn_in_a_rollout() -> None:
+    """Whoever scales down a Deployment with two versions loses the oldest replica, which serves."""
+    cluster = Cluster(gpus=2, running=1, scaling={"min": 2, "max": 4})
+    cluster.scraper.report = IDLE
+    cluster.add_pod("chat-0-new", placed=False)
+    cluster.ask_for(2)
+    [deployment] = cluster.world.stores[DEPLOYMENTS]
+    deployment["status"] = {"replicas": 2, "updatedReplicas": 1, "readyReplicas": 1}
+    cluster.look(times=30)
+    assert cluster.scaler.target == 2
+    deployment["status"]["updatedReplicas"] = 2
+    cluster.look()
+    assert cluster.scaler.target == 1
+
+
+def test_another_candidate_is_tried_when_none_of_its_pods_gets_a_node() -> None:
+    cluster = Cluster(gpus=1, running=0)
+    cluster.add_pod("chat-0-old")
+    cluster.add_pod("chat-0-new", placed=False)
+    cluster.look()
+    assert not cluster.scaler.stranded, "one has a node"
+    [old] = [pod for pod in cluster.world.stores[PODS] if pod["metadata"]["name"] == "chat-0-old"]
+    old["metadata"]["deletionTimestamp"] = datetime.now(UTC).isoformat()
+    cluster.look(times=20)
+    assert not cluster.scaler.stranded, "the one that leaves still holds the GPU"
+    cluster.world.stores[PODS].remove(old)
+    cluster.look(times=10)
+    assert not cluster.scaler.stranded, "the scheduler needs a moment"
+    cluster.client.events = [{"reason": "TriggeredScaleUp"}]
+    cluster.look(times=20)
+    assert not cluster.scaler.stranded, "an autoscaler adds a node"
+    cluster.client.events = []
+    assert cluster.look()
+    assert cluster.scaler.stranded
 
 
 def test_a_decision_that_is_not_carried_out_yet_is_told_once() -> None:

@@ -160,6 +160,49 @@ def test_a_stuck_pod_is_named_and_not_counted() -> None:
     assert "stuck in start-up: pod-1" in decision.reason
 
 
+def test_pods_that_get_stuck_one_after_the_other_are_replaced_by_one_at_most() -> None:
+    world = World(replicas=1, follow=False, bounds=Bounds(minimum=1, maximum=8, longest_start=900))
+    world.engines = []
+    ages: list[float] = [0.0]
+    asked = set()
+    for _ in range(1200):
+        world.now += 5
+        ages = [age + 5 for age in ages]
+        pending = tuple(PendingPod(f"pod-{index}", age) for index, age in enumerate(ages))
+        after = world.step(world.observe(ready=0, samples=(), pending=pending, current=len(ages))).after
+        if after > len(ages):
+            asked.add(ages[0])
+            ages.append(0.0)
+    assert len(ages) == 2
+    assert min(asked) > 900, "before a start was seen, weights may take as long as the budget allows"
+
+
+def test_a_stuck_pod_is_not_replaced_where_the_others_are_enough() -> None:
+    """The pod of a rollout beside the replica that it is to follow."""
+    world = World(replicas=1, follow=False).run(60, rate=1)
+    for _ in range(8):
+        world.now += 5
+        world.engines[0].serve(5, rate=1)
+        decision = world.step(world.observe(pending=(PendingPod("new", 5000.0),)))
+        assert decision.after == 1
+    assert decision.stuck == ("new",)
+
+
+def test_replicas_for_what_was_held_at_the_start_go_when_it_is_done() -> None:
+    """Not while they load and requests wait for them, and long before peaks are forgotten."""
+    decision, state = decide(asleep(START), State(), zero(), Settings())
+    decision, state = decide(asleep(START + 1, held=70), state, zero(), Settings())
+    assert (decision.kind, decision.after) == (Kind.WAKE, 7)
+    world = World(replicas=7, bounds=zero(), state=state, now=START + 1, held=70)
+    loading = tuple(PendingPod(engine.name, 1.0) for engine in world.engines)
+    for _ in range(60):
+        world.now += 5
+        assert world.step(world.observe(ready=0, samples=(), pending=loading)).after == 7
+    world.held = 0
+    world.run(300, rate=2)
+    assert 1 <= world.replicas <= 2
+
+
 def test_a_hung_pod_is_named() -> None:
     world = World(replicas=2, follow=False).run(60, rate=1)
     world.engines[1].running = 3
