@@ -168,6 +168,8 @@ class Dispatcher:
                 self._serve(deployment)
             if not line and self._lines.get(deployment) is line:
                 del self._lines[deployment]
+                # Nobody wants an endpoint any more: who comes later is the first to wait for a start.
+                self._empty_since.pop(deployment, None)
         if isinstance(answer, Unavailable):
             raise answer
         self._last_wait[deployment] = waited
@@ -180,8 +182,9 @@ class Dispatcher:
         """Put a request into the line. Where it is full, the client that has most makes place for the others."""
         if self._stopping:
             raise _stopping(deployment)
-        if not self.usable(deployment):
-            self._empty_since.setdefault(deployment, _now())
+        if self._switched_off(deployment) and not self.usable(deployment):
+            # Before it could push out others.
+            raise unavailable.switched_off(deployment)
         line = self._lines.get(deployment) or Line()
         last = None
         if len(line) >= self._bounds.queue:
@@ -199,6 +202,8 @@ class Dispatcher:
             _tell(crowder, self._no_memory(name))
         self._lines[deployment] = line
         line.add(ticket)
+        if not self.usable(deployment):
+            self._empty_since.setdefault(deployment, _now())
         return line
 
     def _crowders(self, newcomer: Ticket, last: Ticket | None) -> list[Ticket]:
@@ -233,6 +238,8 @@ class Dispatcher:
         """Give free slots to waiting requests until one of both is used up."""
         if self.usable(deployment):
             self._empty_since.pop(deployment, None)
+        elif self._switched_off(deployment):
+            self._give_up(deployment, unavailable.switched_off(deployment))
         line = self._lines.get(deployment)
         while line and self._serve_one(deployment, line):
             pass
@@ -289,10 +296,16 @@ class Dispatcher:
         route = self._routes.get(deployment)
         return self._bounds.hold_seconds if route is None or route.hold_seconds is None else route.hold_seconds
 
+    def _switched_off(self, deployment: str) -> bool:
+        route = self._routes.get(deployment)
+        return route is not None and route.switched_off
+
     def _unavailable(self, deployment: str, why: str, *, reason: str) -> Unavailable:
         if usable := self.usable(deployment):
             wait = max(self.oldest_wait(deployment), self._last_wait.get(deployment, 0.0))
             return unavailable.busy(deployment, why, reason=reason, endpoints=len(usable), wait=wait)
+        if self._switched_off(deployment):
+            return unavailable.switched_off(deployment)
         route = self._routes.get(deployment)
         startup = (route and route.startup_seconds) or self._bounds.startup_seconds
         since = _now() - self._empty_since.get(deployment, _now())

@@ -61,7 +61,8 @@ def parse(exposition: bytes) -> tuple[int, int, float] | None:
         kv = max(_values(exposition, _KV), default=0.0)
     except ValueError:
         return None
-    if not running or not waiting or not all(map(math.isfinite, (*running, *waiting, kv))):
+    # Sums, since two large numbers may add up to none.
+    if not running or not waiting or not all(map(math.isfinite, (sum(running), sum(waiting), kv))):
         return None
     return int(sum(running)), int(sum(waiting)), kv
 

@@ -24,6 +24,8 @@ class Route:
     """How long a request may wait in the router for an endpoint."""
     startup_seconds: float | None = None
     """How long an endpoint takes to start, as expected or measured."""
+    switched_off: bool = False
+    """Whether nobody starts an endpoint for a request, so that none waits for one."""
 
 
 def parse_routes(text: str) -> tuple[Route, ...]:
@@ -82,6 +84,7 @@ def _route(entry: object, *, where: str) -> Route:
         fallbacks=_texts(entry, "fallbacks", where=where),
         hold_seconds=_seconds(entry, "holdTimeoutSeconds", where=where),
         startup_seconds=_seconds(entry, "startupSeconds", where=where),
+        switched_off=_flag(entry, "switchedOff", where=where),
     )
 
 
@@ -99,6 +102,13 @@ def _number(entry: Mapping[str, object], field: str, *, where: str) -> int | Non
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise RoutesInvalid(f"{where}.{field} must be a whole number above 0")
     return value
+
+
+def _flag(entry: Mapping[str, object], field: str, *, where: str) -> bool:
+    value = entry.get(field)
+    if value is not None and not isinstance(value, bool):
+        raise RoutesInvalid(f"{where}.{field} must be true or false")
+    return bool(value)
 
 
 def _seconds(entry: Mapping[str, object], field: str, *, where: str) -> float | None:

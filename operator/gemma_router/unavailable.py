@@ -27,6 +27,16 @@ def asleep(deployment: str, why: str, *, reason: str, startup: float, since: flo
     )
 
 
+def switched_off(deployment: str) -> Unavailable:
+    """No endpoint is usable, and no request brings one."""
+    return Unavailable(
+        f"deployment {deployment!r} is switched off: it has 0 replicas by its spec, and no request starts one; whoever "
+        f"runs it must set spec.replicas to 1 or more (kubectl scale gdep {deployment} --replicas=1), or remove it",
+        reason="off",
+        expected=RETRY_SECONDS[1],
+    )
+
+
 def busy(deployment: str, why: str, *, reason: str, endpoints: int, wait: float) -> Unavailable:
     """All endpoints are at their limit; others have just waited `wait` seconds."""
     return Unavailable(

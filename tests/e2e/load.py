@@ -63,16 +63,21 @@ def load(
         yield running
         if not count:
             kubectl("exec", pod, "-n", namespace, "--", "sh", "-c", "kill -TERM 1")
-        eventually(
-            lambda: kubectl.get("pod", pod, namespace=namespace)["status"]["phase"],
-            until=lambda phase: phase in ("Succeeded", "Failed"),
-            seconds=400,
-            what="every stream has ended",
-        )
+        until_ended(kubectl, namespace, pod=pod)
         told = json.loads(kubectl("logs", pod, "-n", namespace).splitlines()[-1])
         running.sent, running.results, running.lost = told["sent"], told["results"], told["lost"]
     finally:
         kubectl("delete", "pod", pod, "-n", namespace, "--force", "--grace-period=0", check=False)
+
+
+def until_ended(kubectl: Kubectl, namespace: str, *, pod: str = "load") -> None:
+    """Wait until every stream of a load that sends no more has ended."""
+    eventually(
+        lambda: kubectl.get("pod", pod, namespace=namespace)["status"]["phase"],
+        until=lambda phase: phase in ("Succeeded", "Failed"),
+        seconds=400,
+        what="every stream has ended",
+    )
 
 
 def script(file: Path) -> Object:

@@ -260,7 +260,11 @@ class OperatorConfig(ApiModel):
         600, ge=0, le=7200, description="How long a node autoscaler may take to add a node."
     )
     scrape_seconds: int = Field(
-        5, ge=1, le=60, description="How often engines and routers are asked for their requests."
+        5,
+        ge=1,
+        le=15,
+        description="How often engines and routers are asked for their requests, in seconds. At most 15: what is older "
+        "than 30 s counts for nothing, and an engine's speed is learned from answers at most 20 s apart.",
     )
     workers: int = Field(8, ge=1, le=64, description="GemmaDeployments reconciled at once.")
     resync_seconds: int = Field(300, ge=10, description="How often caches are compared with a list.")

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -19,6 +18,8 @@ ROUTER_TIMEOUT_SECONDS: Final = 1.0
 """A router pod on a lost node must not keep what the others hold from being known."""
 AT_ONCE: Final = 64
 """Pods read at the same time: a large fleet must not open a connection to every pod at once."""
+MOST: Final = 1 << 50
+"""No real count is larger, and sums of such numbers are still exact as floats."""
 
 _GAUGES: Final = {
     "vllm:num_requests_running": "running",
@@ -68,11 +69,13 @@ def engine_report(text: str) -> EngineReport | None:
         for family in text_string_to_metric_families(wanted + "\n"):
             for sample in family.samples:
                 if (name := _READ.get(sample.name)) is not None:
+                    if not 0 <= sample.value <= MOST:
+                        return None
                     sums[name] = sums.get(name, 0.0) + sample.value
                     peak = max(peak, sample.value) if name == "kv_usage" else peak
     except ValueError:
         return None
-    if set(_READ.values()) - set(sums) or not all(math.isfinite(value) and value >= 0 for value in sums.values()):
+    if set(_READ.values()) - set(sums):
         return None
     whole = {name: round(value) for name, value in sums.items() if name != "kv_usage"}
     return EngineReport(kv_usage=peak, **whole)
@@ -83,11 +86,18 @@ def router_reports(text: str) -> dict[str, RouterReport] | None:
     try:
         found = json.loads(text)["deployments"]
         return {
-            name: RouterReport(in_flight=int(counts["inFlight"]), held=int(counts["held"]))
+            name: RouterReport(in_flight=_count(counts["inFlight"]), held=_count(counts["held"]))
             for name, counts in found.items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _count(value: object) -> int:
+    """A number of requests as it is; raises `ValueError` for anything else."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
+        raise ValueError("not a number of requests")
+    return value
 
 
 class Scraper:
@@ -132,7 +142,8 @@ class Scraper:
                 timeout = aiohttp.ClientTimeout(total=seconds)
                 async with self._session.get(f"http://{host}:{port}{path}", timeout=timeout) as response:
                     if response.status == 200:
-                        answer = parse(await response.text(errors="replace"))
+                        # Not text(): it would decode by whatever charset the answer names.
+                        answer = parse((await response.read()).decode(errors="replace"))
             except (TimeoutError, aiohttp.ClientError, OSError):
                 pass
         telemetry.SCRAPES.labels(what=what, result="ok" if answer is not None else "failed").inc()

@@ -104,6 +104,7 @@ def routes_json(routes: Sequence[Route]) -> str:
             "fallbacks": list(route.fallbacks),
             "holdTimeoutSeconds": route.hold_seconds,
             **({"startupSeconds": route.startup_seconds} if route.startup_seconds is not None else {}),
+            **({"switchedOff": True} if route.switched_off else {}),
         }
         for route in sorted(routes, key=lambda route: route.name)
     ]

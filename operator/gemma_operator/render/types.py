@@ -27,13 +27,15 @@ class Route:
     name: str
     aliases: tuple[str, ...] = ()
     max_num_seqs: int
-    """Requests that one replica runs at once."""
+    """Requests that every replica runs at once."""
     context_tokens: int
     fallbacks: tuple[str, ...] = ()
     hold_seconds: int = 600
     """How long a request may wait in the router."""
     startup_seconds: int | None = None
     """How long a replica usually takes to start, where that was measured."""
+    switched_off: bool = False
+    """Whether its spec fixes it at 0 replicas, so that no request wakes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ L4 = {"accelerator": "l4", "gpusPerNode": 8, "nodes": 1, "labels": {"gpu": "l4"}
         ({"inventory": {"source": "static", "nodes": [{**L4, "nodes": 0}]}}, "inventory.nodes.0.nodes"),
         ({"namespaces": ["a", "a"]}, "namespaces names one of them twice"),
         ({"namespaces": ["team-*"]}, "namespaces.0"),
+        # Samples of which one is missed would be too old, and none would teach the cost model.
+        ({"scrapeSeconds": 16}, "scrapeSeconds"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(fields: dict[str, object], says: str) -> None:

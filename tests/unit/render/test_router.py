@@ -1,6 +1,7 @@
 """Objects of a router that several GemmaDeployments share."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 from gemma_operator.render.router import router_secrets, routes_json
 from gemma_operator.render.types import DeploymentIdentity, Object, Route
 from gemma_router import proxy_config
+from gemma_router.routes import parse_routes
 
 from tests.unit.render.builders import (
     CHAT,
@@ -201,6 +203,13 @@ def test_the_service_exposes_the_api_and_not_the_state() -> None:
     assert service["ports"] == [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]
     ports = {item["name"]: item["containerPort"] for item in container(router_objects())["ports"]}
     assert ports == {"http": proxy_config.HTTP_PORT, "state": proxy_config.STATE_PORT}
+
+
+def test_what_is_switched_off_is_told_and_read_as_it_is_meant() -> None:
+    off = replace(CHAT_ROUTE, hold_seconds=0, switched_off=True)
+    chat, code = parse_routes(routes_json((off, CODE_ROUTE)))
+    assert (chat.name, chat.switched_off, chat.hold_seconds) == ("chat", True, 0)
+    assert (code.name, code.switched_off, code.hold_seconds) == ("code", False, 60)
 
 
 def test_the_routers_own_endpoints_are_no_model() -> None:

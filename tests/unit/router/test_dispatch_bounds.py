@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from gemma_router import dispatch
 from gemma_router.endpoints import Member
 from gemma_router.requests import ClientRequest
 from gemma_router.routes import Route
@@ -30,6 +31,70 @@ async def test_the_route_says_how_long_to_wait_and_how_long_a_start_takes() -> N
     router = dispatcher(route=Route("chat", hold_seconds=0.01, startup_seconds=42))
     with pytest.raises(Unavailable, match=r"waited 0.01 s.*takes about 42 s"):
         await router.pick("chat", ClientRequest("me"))
+
+
+OFF = Route("chat", hold_seconds=0, switched_off=True)
+SWITCHED_OFF = r"'chat' is switched off: it has 0 replicas by its spec.*kubectl scale gdep chat --replicas=1"
+
+
+async def test_nothing_waits_for_what_is_switched_off() -> None:
+    router = dispatcher(route=OFF)
+    with pytest.raises(Unavailable, match=SWITCHED_OFF) as raised:
+        await router.pick("chat", ClientRequest("me"))
+    assert raised.value.reason == "off"
+    assert "starting one takes" not in str(raised.value)
+    router.replace({A.id: A}, routes=[OFF])
+    assert await router.pick("chat", ClientRequest("me")) == A.id, "what is there still serves"
+
+
+async def test_what_waits_is_given_up_when_it_is_switched_off_and_a_route_that_holds_waits_again() -> None:
+    router = dispatcher(route=Route("chat"))
+    _, [waits] = await begin(router, "me", 1)
+    router.replace({}, routes=[OFF])
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable, match=SWITCHED_OFF):
+            await waits
+    router.replace({}, routes=[Route("chat")])
+    _, [waits] = await begin(router, "me", 1)
+    router.replace({A.id: A}, routes=[Route("chat")])
+    assert await waits == A.id
+
+
+async def test_a_request_for_what_is_switched_off_pushes_nobody_out() -> None:
+    router = dispatcher()
+    router.replace({}, routes=[OFF, Route("code")])
+    _, tasks = await begin(router, "crowd", 2, size=500, deployment="code")
+    with pytest.raises(Unavailable, match=SWITCHED_OFF):
+        await router.pick("chat", ClientRequest("few", size=100))
+    assert router.waiting("code") == 2
+    router.remove(["code"])
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_who_comes_after_a_line_was_empty_is_told_a_whole_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    router, clock = dispatcher(limit=1), [1000.0]
+    monkeypatch.setattr(dispatch, "_now", lambda: clock[0])
+    _, [early] = await begin(router, "me", 1)
+    early.cancel()
+    await asyncio.gather(early, return_exceptions=True)
+    clock[0] += 3600
+    _, [late] = await begin(router, "me", 1)
+    clock[0] += 60
+    with pytest.raises(Unavailable) as raised:
+        await router.pick("chat", ClientRequest("me"))
+    assert raised.value.retry_after == 120, "180 s for a start, of which 60 have passed"
+    late.cancel()
+    await asyncio.gather(late, return_exceptions=True)
+
+
+async def test_who_found_no_memory_began_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    router, clock = dispatcher(), [1000.0]
+    monkeypatch.setattr(dispatch, "_now", lambda: clock[0])
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="no memory for more") as raised:
+            await router.pick("chat", ClientRequest("me", size=1001))
+        assert raised.value.retry_after == 180
+        clock[0] += 60
 
 
 async def test_a_busy_deployment_says_so() -> None:

@@ -110,6 +110,8 @@ def test_the_real_engines_exposition_is_read() -> None:
         "vllm:num_requests_running 1.0\n",
         "vllm:num_requests_running NaN\nvllm:num_requests_waiting 1.0\n",
         "vllm:num_requests_running x\nvllm:num_requests_waiting 1.0\n",
+        'vllm:num_requests_running{engine="0"} 1e308\nvllm:num_requests_running{engine="1"} 1e308\n'
+        "vllm:num_requests_waiting 1.0\n",
     ],
 )
 def test_what_is_no_report_is_none(text: str) -> None:

@@ -22,10 +22,15 @@ def test_routes_are_read_and_sorted() -> None:
                     "holdTimeoutSeconds": 120,
                     "startupSeconds": 45.5,
                 },
+                {"name": "off", "holdTimeoutSeconds": 0, "switchedOff": True},
             ]
         }
     )
-    assert parse_routes(text) == (Route("chat", ("gpt-4o-mini",), 32, 8192, ("code",), 120.0, 45.5), Route("code"))
+    assert parse_routes(text) == (
+        Route("chat", ("gpt-4o-mini",), 32, 8192, ("code",), 120.0, 45.5),
+        Route("code"),
+        Route("off", hold_seconds=0.0, switched_off=True),
+    )
 
 
 def test_no_deployment_is_a_valid_answer() -> None:
@@ -46,6 +51,10 @@ def test_no_deployment_is_a_valid_answer() -> None:
         ('{"deployments": [{"name": "a", "maxNumSeqs": true}]}', r"deployments\[0\].maxNumSeqs"),
         ('{"deployments": [{"name": "a", "holdTimeoutSeconds": -1}]}', r"deployments\[0\].holdTimeoutSeconds"),
         ('{"deployments": [{"name": "a", "startupSeconds": "soon"}]}', r"deployments\[0\].startupSeconds"),
+        (
+            '{"deployments": [{"name": "a", "switchedOff": "no"}]}',
+            r"deployments\[0\].switchedOff must be true or false",
+        ),
         ('{"deployments": [{"name": "a"}, {"name": "a"}]}', "'a' appears twice"),
     ],
 )
