@@ -52,7 +52,7 @@ bench: venv ## Ratios: planning, the router, simulating, applying, memory, write
 	$(LOCAL) binaries --for controlplane
 	$(BIN)/python -m bench
 
-table: venv ## The figures of docs/simulation-results.md: every policy on every trace (an hour; only what is missing)
+table: venv ## The figures of docs/simulation-results.md: every policy on every trace, all again (a few minutes)
 	$(BIN)/python hack/simulation_table.py
 
 real-vllm: venv ## The conformance suite against the real vLLM on CPU (about 10 minutes)

@@ -1,7 +1,8 @@
 """Run every policy on the traces of the tests and write the figures: `make table`.
 
 One run is one cell. Figures go to tests/data/simulation.json, which tests compare with what they run themselves, and
-as tables to docs/simulation-results.md. A cell that is there is not run again unless --all is given.
+as tables to docs/simulation-results.md. All cells are run again, one on each core; --missing runs those that are not
+there, for a policy or a trace that is new or for the rest of a run that was stopped.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -133,18 +135,21 @@ def page(figures: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Run what is missing and write."""
+    """Run cells and write as they come."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--all", action="store_true", help="run every cell again")
-    figures = {} if parser.parse_args().all else load()
+    parser.add_argument("--missing", action="store_true", help="run only cells that are not written yet")
+    figures = load() if parser.parse_args().missing else {}
     todo = [cell for cell in cells() if str(cell) not in figures]
-    for number, cell in enumerate(todo, start=1):
-        start = time.monotonic()
-        figures[str(cell)] = run(cell)
-        FIGURES.write_text(json.dumps(dict(sorted(figures.items())), indent=1) + "\n")
-        print(f"{number}/{len(todo)} {cell} {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    start = time.monotonic()
+    with ProcessPoolExecutor() as workers:
+        running = {workers.submit(run, cell): cell for cell in todo}
+        for number, done in enumerate(as_completed(running), start=1):
+            figures[str(running[done])] = done.result()
+            FIGURES.write_text(json.dumps(dict(sorted(figures.items())), indent=1) + "\n")
+            took = time.monotonic() - start
+            print(f"{number}/{len(todo)} {running[done]}, {took:.0f} s so far", file=sys.stderr, flush=True)
     PAGE.write_text(page(figures))
-    print(f"written: {PAGE.relative_to(ROOT)}, {FIGURES.relative_to(ROOT)}")
+    print(f"written: {PAGE}, {FIGURES}")
 
 
 if __name__ == "__main__":

@@ -29,12 +29,13 @@ from gemma_operator.simulator.report import html
 from gemma_operator.simulator.run import simulate as replay
 from gemma_operator.simulator.shape import faster, thinner
 from gemma_operator.simulator.table import COLUMNS, cells, to_json
-from gemma_operator.simulator.traces import TraceError, load_trace
+from gemma_operator.simulator.traces import load_trace
 from gemma_operator.simulator.types import Profile, Result, Setup, Trace
 
 _DEFAULT_POLICIES: Final = "gemma,hpa-waiting,hpa-running-waiting,hpa-tuned,kpa,wva"
 _PLENTY: Final = 1000
 _SLOWEST_STEP: Final = 5.0
+_DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Given:
 
     @property
     def complete(self) -> bool:
-        """Whether no plan is needed."""
+        """Whether nothing of it needs a plan's estimate."""
         return None not in (
             self.step_base,
             self.step_per_sequence,
@@ -87,7 +88,9 @@ def simulate(
         Path | None, typer.Option("--nodes", help="A dump; unset: as many GPUs of any kind as it takes.")
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", help="The operator's configuration.")] = None,
-    startup: Annotated[float, typer.Option("--startup", min=0, help="Seconds that a replica takes to start.")] = 180.0,
+    startup: Annotated[
+        float, typer.Option("--startup", min=0, max=_DAY, help="Seconds that a replica takes to start.")
+    ] = 180.0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of start-up jitter, --speed and --rate.")] = 1,
     policies: Annotated[str, typer.Option("--policies", help="Policies separated by commas.")] = _DEFAULT_POLICIES,
     speed: Annotated[float, typer.Option("--speed", help="Rate times this, by overlaying shifted copies.")] = 1.0,
@@ -96,7 +99,10 @@ def simulate(
         bool, typer.Option("--late-binding", help="Let the router keep what no replica can run soon.")
     ] = False,
     metrics_interval: Annotated[
-        float | None, typer.Option("--metrics-interval", min=1, help="Seconds between two scrapes.")
+        float | None,
+        typer.Option(
+            "--metrics-interval", min=1, max=15, help="Seconds between two scrapes, few enough to learn from."
+        ),
     ] = None,
     step_base: Annotated[float | None, typer.Option("--step-base", min=1e-6, help="Seconds of one step.")] = None,
     step_per_sequence: Annotated[
@@ -124,7 +130,11 @@ def simulate(
         kv_tokens=kv_tokens,
         chunk=chunk,
     )
-    for name, value in (("--step-base", step_base), ("--step-per-sequence", step_per_sequence)):
+    for name, value in (
+        ("--step-base", step_base),
+        ("--step-per-sequence", step_per_sequence),
+        ("--step-per-prefill-token", step_per_prefill_token),
+    ):
         if value is not None and value > _SLOWEST_STEP:
             raise CliError(f"{name} {value:g}: give seconds, such as 0.016")
     requests = _requests(trace, speed=speed, rate=rate, seed=seed)
@@ -161,11 +171,12 @@ def _one(wanted: Sequence[Wanted], path: Path) -> Wanted:
 
 def _requests(path: Path, *, speed: float, rate: float, seed: int) -> Trace:
     try:
-        return thinner(faster(load_trace(path), speed, seed=seed), rate, seed=seed)
-    except TraceError as error:
-        raise CliError(str(error)) from None
+        requests = thinner(faster(load_trace(path), speed, seed=seed), rate, seed=seed)
     except ValueError as error:
         raise CliError(str(error)) from None
+    if not requests:
+        raise CliError(f"{path}: no request left with --speed {speed:g} --rate {rate:g}: give a higher one")
+    return requests
 
 
 def _settings(wanted: Wanted, config: OperatorConfig) -> Settings:
@@ -179,12 +190,13 @@ def _setup(wanted: Wanted, cluster: Cluster | None, settings: OperatorConfig, gi
         minimum=scaling.min,
         maximum=scaling.max,
         idle_before_zero=float(seconds(scaling.idle_before0)),
+        drain_timeout=float(seconds(scaling.drain_timeout)),
         queue_limit=HOLD_QUEUE * settings.router.replicas,
     )
     if wanted.spec.replicas is not None:
         fixed = wanted.spec.replicas
         setup = replace(setup, minimum=fixed, maximum=fixed, initial=fixed)
-    if cluster is None and given.complete:
+    if cluster is None and given.complete and wanted.spec.max_cost_per_hour is None:
         return replace(setup, profile=given.over(Profile())), [_speed_words(given.over(Profile()))]
     catalog = catalog_for(settings)
     if cluster is None:

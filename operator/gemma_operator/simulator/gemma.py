@@ -21,11 +21,11 @@ class Gemma:
     """Work replay, observed every five seconds."""
 
     bounds: Bounds
+    grace: float
     settings: Settings = field(default_factory=Settings)
     name: str = "gemma"
     every: float = 5.0
     delay: float = 0.0
-    grace: float | None = None
     fewest_first: bool = True
     forget_at: float | None = None
     """When the controller restarts without its memory."""
@@ -70,6 +70,11 @@ def observation_of(view: View) -> Observation:
         startups=view.startups,
         unsampled=view.ready if view.gap else 0,
     )
+
+
+def gemma_of(setup: Setup, settings: Settings) -> Gemma:
+    """Our policy for a simulated deployment."""
+    return Gemma(bounds=bounds_of(setup), grace=setup.drain_timeout, settings=settings)
 
 
 def bounds_of(setup: Setup) -> Bounds:

@@ -1,10 +1,11 @@
 """Policies by name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from gemma_operator.scaling import Settings
-from gemma_operator.simulator.gemma import Gemma, bounds_of
+from gemma_operator.simulator.gemma import gemma_of
 from gemma_operator.simulator.peers.hpa import Hpa, running_and_waiting, waiting
 from gemma_operator.simulator.peers.kpa import Kpa
 from gemma_operator.simulator.peers.static import Static
@@ -15,7 +16,7 @@ from gemma_operator.simulator.types import Setup
 Make = Callable[[Setup, Settings], Scaler]
 
 POLICIES: Final[dict[str, tuple[str, Make]]] = {
-    "gemma": ("this operator", lambda setup, settings: Gemma(bounds=bounds_of(setup), settings=settings)),
+    "gemma": ("this operator", gemma_of),
     "hpa-waiting": (
         "HPA or KEDA on waiting requests, 5 per replica",
         lambda setup, settings: Hpa(
@@ -61,10 +62,10 @@ class UnknownPolicyError(ValueError):
 def make_policy(name: str, setup: Setup, settings: Settings, *, interval: float | None = None) -> Scaler:
     """The policy of a name; `static-N` is N replicas for ever. `interval`: seconds between two scrapes of ours."""
     if name == "gemma" and interval is not None:
-        return Gemma(bounds=bounds_of(setup), settings=settings, every=interval)
+        return replace(gemma_of(setup, settings), every=interval)
     if name in POLICIES:
         return POLICIES[name][1](setup, settings)
     kind, _, number = name.rpartition("-")
-    if kind == "static" and number.isdigit() and int(number) > 0:
+    if kind == "static" and number.isdecimal() and int(number) > 0:
         return Static(replicas=int(number))
     raise UnknownPolicyError(f"policy {name!r} is not known; there are {', '.join(POLICIES)} and static-N")

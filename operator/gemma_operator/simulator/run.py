@@ -15,6 +15,8 @@ from gemma_operator.simulator.types import Fault, Point, Result, Setup, Trace
 _FIRST_WORK, _FIRST_USE = 600.0, 0.8
 _POINT_EVERY = 30.0
 _PROGRESS_EVERY = 5000
+_PATIENCE = 3600.0
+"""Seconds after the last arrival in which a policy is asked for what the router holds; some never wake a replica."""
 
 Progress = Callable[[int], None]
 
@@ -114,6 +116,10 @@ class _Run:
         elif kind == f.KILL:
             fleet.remove(replica, now)
 
+    def _goes_on(self, now: float) -> bool:
+        """Whether the policy is still asked: requests come, or the router holds some that came."""
+        return now <= self.end + (_PATIENCE if self.fleet.held else 0.0)
+
     def _in_gap(self, now: float) -> bool:
         return any(fault.kind == "gap" and fault.at <= now < fault.at + fault.seconds for fault in self.setup.faults)
 
@@ -131,7 +137,7 @@ class _Run:
         gap = self._in_gap(now)
         if not self.points or now - self.points[-1].at >= _POINT_EVERY:
             self._point(now)
-        if now <= self.end:
+        if self._goes_on(now):
             wanted = scaler.decide(self._seen(now, gap=gap))
             ceiling = min(x for x in (self.setup.maximum, self.setup.supply, self.setup.affordable) if x is not None)
             wanted = min(max(wanted, self.setup.minimum), max(ceiling, 0))
@@ -147,7 +153,7 @@ class _Run:
         """Metrics for a decision to come. A gap leaves the last sample in place, as a time series database does."""
         if self.scraped is None or not self._in_gap(now):
             self.scraped = self.fleet.view(now, gap=False)
-        if now <= self.end:
+        if self._goes_on(now):
             self.fleet.at(now + self.setup.metrics_interval, f.SCRAPE)
 
     def _seen(self, now: float, *, gap: bool) -> View:

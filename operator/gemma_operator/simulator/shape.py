@@ -1,5 +1,6 @@
 """Changing the rate of a trace: overlaying shifted copies, thinning, cutting a window."""
 
+import math
 import random
 from array import array
 from dataclasses import replace
@@ -8,12 +9,16 @@ from gemma_operator.simulator.types import Trace
 
 _SHIFT = 2.0
 """Copies of a request arrive within so many seconds: a burst stays a burst."""
+_MOST = 10_000_000
+"""Requests, which take more than a gigabyte."""
 
 
 def faster(trace: Trace, speed: float, *, seed: int) -> Trace:
     """Every request `speed` times, each copy shifted a little; a fraction is thinned out."""
-    if speed <= 0:
+    if not 0 < speed < math.inf:
         raise ValueError(f"--speed {speed:g}: give a number above 0")
+    if speed * len(trace) > _MOST:
+        raise ValueError(f"--speed {speed:g}: at most {_MOST:,} requests are replayed, the trace has {len(trace):,}")
     if speed == 1:
         return trace
     chance = random.Random(f"speed {seed}")

@@ -25,9 +25,13 @@ _FORMATS: Final = "\n".join(
     )
 )
 _LARGEST: Final = 10_000_000
+_LONGEST_DAYS: Final = 60
+"""The policies are asked every few seconds of a trace: one time in another unit would take for ever."""
+_DAY: Final = 86_400.0
 _MOMENT: Final = re.compile(r"(.+?)(\.\d+)?(Z|[+-]\d\d:?\d\d)?")
 """To the second, fraction, offset. Fractions have seven digits in Azure's trace of 2023; datetime has six."""
-_Row = tuple[float, int, int]
+_Row = tuple[float, int, int, int]
+"""Seconds, prompt tokens, output tokens, number of the line."""
 
 
 class TraceError(ValueError):
@@ -45,6 +49,12 @@ def load_trace(path: Path) -> Trace:
         raise TraceError(f"{path}: no request in it")
     rows.sort(key=lambda row: row[0])
     start = rows[0][0]
+    days = (rows[-1][0] - start) / _DAY
+    if days > _LONGEST_DAYS:
+        raise TraceError(
+            f"{path}: line {rows[-1][3]}: arrives {days:g} days after line {rows[0][3]}; at most {_LONGEST_DAYS} days "
+            "are replayed: correct the time that is wrong, or cut the trace"
+        )
     name = path.name
     for suffix in (".gz", ".csv", ".jsonl"):
         name = name.removesuffix(suffix)
@@ -124,7 +134,7 @@ def _row(path: Path, number: int, when: Any, prompt: Any, output: Any, moment: C
         raise TraceError(f"{path}: line {number}: {when!r} is no time of arrival") from None
     if not 0 <= at < float("inf"):
         raise TraceError(f"{path}: line {number}: the time of arrival {when!r} is not a number of 0 or more")
-    return at, _tokens(path, number, "prompt", prompt), _tokens(path, number, "output", output)
+    return at, _tokens(path, number, "prompt", prompt), _tokens(path, number, "output", output), number
 
 
 def _tokens(path: Path, number: int, what: str, value: Any) -> int:

@@ -78,6 +78,8 @@ class Setup:
     """Requests that the router keeps at most; unset: any number."""
     hold_timeout: float | None = None
     """Seconds that the router keeps a request at most; unset: for ever."""
+    drain_timeout: float = 900.0
+    """Seconds that a replica may drain under our policy before it is killed; outlasts the answers of the tests."""
     idle_before_zero: float = 900.0
     """Seconds without any request before the last replica goes, with `minimum` 0."""
     cost_per_hour: float | None = None

@@ -84,6 +84,7 @@ def test_no_peer_is_better_in_both_on_unseen_traces(unseen: dict[str, list[dict[
         ahead = lead(theirs, ours)
         assert ahead <= ALLOWANCE.get(shape, LEAST), f"seed {SEED}: {peer} has both on {shape}, {ahead:.2%} more"
     assert sum(result.down_in_gap for result in ours) == 0
+    assert sum(result.interrupted for result in ours) == 0, f"seed {SEED}"
 
 
 @pytest.mark.timeout(1200)

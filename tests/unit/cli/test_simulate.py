@@ -132,6 +132,42 @@ def test_the_budget_caps(run: Run, wanted: Wanted, cluster: Wanted, trace: Path)
     assert {each["max_replicas"] for each in found.values()} <= {1, 2}
 
 
+def test_the_budget_caps_where_the_speed_is_given(run: Run, wanted: Wanted, trace: Path) -> None:
+    """What a replica costs is the plan's to say, whoever says how fast it is."""
+    budget = {"model": "e4b", "accelerators": ["l4"], "maxCostPerHour": 2, "scaling": {"min": 1, "max": 60}}
+    arguments = ("simulate", "--trace", trace, "-f", wanted(chat=budget), *SPEED, "--speed", "60", "-o", "json")
+    result = run(*arguments, "--policies", "gemma,hpa-waiting")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["policies"]
+    assert {each["max_replicas"] for each in found.values()} == {2}
+    assert all(each["cost"] > 0 for each in found.values())
+
+
+def test_prompt_tokens_of_one_step_are_the_plans_where_there_is_one(run: Run, wanted: Wanted, trace: Path) -> None:
+    arguments = ("simulate", "--trace", trace, *SPEED, "--policies", "static-1", "-f")
+    assert "2048 prompt tokens per step" in run(*arguments, wanted(chat={"model": "e4b"})).stdout
+    capped = {"model": "e4b", "maxCostPerHour": 1000}
+    assert "4096 prompt tokens per step" in run(*arguments, wanted(chat=capped)).stdout
+    assert " 512 prompt tokens per step" in run(*arguments, wanted(chat=capped), "--chunk", "512").stdout
+
+
+def test_a_drain_lasts_as_long_as_the_file_says(run: Run, wanted: Wanted, tmp_path: Path) -> None:
+    """Ten minutes of long answers, then few of them: a replica that goes still answers some."""
+    path = tmp_path / "long.csv"
+    rows = "".join(f"{index / 4},100,3000\n" for index in range(2400))
+    rows += "".join(f"{at},9,3000\n" for at in range(600, 3600, 5))
+    path.write_text(f"arrival_s,input_tokens,output_tokens\n{rows}")
+
+    def interrupted(timeout: str) -> int:
+        file = wanted(chat={"scaling": {"min": 1, "max": 20, "drainTimeout": timeout}})
+        result = run("simulate", "--trace", path, "-f", file, *SPEED, "--policies", "gemma", "-o", "json")
+        assert result.exit_code == 0, result.output
+        return int(json.loads(result.stdout)["policies"]["gemma"]["interrupted"])
+
+    assert interrupted("15m") == 0
+    assert interrupted("1s") > 0
+
+
 def test_the_report_is_one_page_that_loads_nothing(run: Run, wanted: Wanted, trace: Path, tmp_path: Path) -> None:
     page = tmp_path / "out.html"
     file = wanted(chat={"scaling": {"min": 1, "max": 20}})
@@ -206,7 +242,18 @@ def test_progress_is_shown_to_people_only(wanted: Wanted, trace: Path) -> None:
     [
         (("--policies", "hpa"), "--policies: policy 'hpa' is not known; there are gemma, "),
         (("--policies", ","), "--policies: name at least one"),
+        (("--policies", "static-²"), "--policies: policy 'static-²' is not known; there are gemma, "),
         (("--speed", "0"), "--speed 0: give a number above 0"),
+        (("--speed", "inf"), "--speed inf: give a number above 0"),
+        (("--speed", "nan"), "--speed nan: give a number above 0"),
+        (("--speed", "1e9"), "--speed 1e+09: at most 10,000,000 requests are replayed, the trace has 1,200"),
+        (("--rate", "nan"), "--rate nan: give a share above 0 and at most 1"),
+        (("--rate", "1e-9"), "trace.csv: no request left with --speed 1 --rate 1e-09: give a higher one"),
+        (("--speed", "1e-9"), "trace.csv: no request left with --speed 1e-09 --rate 1: give a higher one"),
+        (("--step-base", "inf"), "--step-base inf: give seconds, such as 0.016"),
+        (("--step-per-sequence", "inf"), "--step-per-sequence inf: give seconds, such as 0.016"),
+        (("--step-per-prefill-token", "inf"), "--step-per-prefill-token inf: give seconds, such as 0.016"),
+        (("--step-per-prefill-token", "10"), "--step-per-prefill-token 10: give seconds, such as 0.016"),
         (("--rate", "3"), "--rate 3: give a share above 0 and at most 1"),
         (("--step-base", "16"), "--step-base 16: give seconds, such as 0.016"),
         (("--report", "/nowhere/out.html"), "--report /nowhere/out.html: cannot be written"),
@@ -217,6 +264,25 @@ def test_refusals(run: Run, wanted: Wanted, trace: Path, more: tuple[str, ...], 
     result = run("simulate", "--trace", trace, "-f", wanted(chat={}), *SPEED, *more)
     assert result.exit_code == 1
     assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--startup", "inf"),
+        ("--startup", "nan"),
+        ("--metrics-interval", "16"),
+        ("--metrics-interval", "nan"),
+        ("--step-base", "nan"),
+        ("--step-per-sequence", "nan"),
+        ("--step-per-prefill-token", "nan"),
+    ],
+)
+def test_what_is_out_of_range_is_wrong_usage(run: Run, wanted: Wanted, trace: Path, flag: str, value: str) -> None:
+    result = run("simulate", "--trace", trace, "-f", wanted(chat={}), *SPEED, flag, value)
+    assert result.exit_code == 1
+    assert f"Error: Invalid value for '{flag}': " in result.stderr
 
 
 def test_a_bad_trace_is_refused_with_its_line(run: Run, wanted: Wanted, tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 import random
 from array import array
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from gemma_operator.scaling import Settings
-from gemma_operator.simulator.gemma import Gemma, bounds_of
+from gemma_operator.simulator.gemma import gemma_of
 from gemma_operator.simulator.peers.hpa import Hpa, running_and_waiting
 from gemma_operator.simulator.policies import make_policy
 from gemma_operator.simulator.run import simulate
@@ -38,7 +39,7 @@ def steps(*parts: tuple[float, float]) -> Trace:
 
 def run(trace: Trace, *faults: Fault, forget_at: float | None = None, **more: object) -> Result:
     setup = Setup(profile=SMALL, startup=60, faults=faults, **more)  # type: ignore[arg-type]  # fields by name, in tests
-    return simulate(trace, setup, Gemma(bounds=bounds_of(setup), forget_at=forget_at))
+    return simulate(trace, setup, replace(gemma_of(setup, Settings()), forget_at=forget_at))
 
 
 CALM_BUSY_CALM = steps((600, 2), (600, 12), (1500, 1))
@@ -87,6 +88,40 @@ def test_from_zero_as_many_as_needed_at_once() -> None:
     assert "held" in wake
     assert result.refused == 0
     assert sum(1 for point in result.timeline if point.at > 1560) > 0
+
+
+@pytest.mark.parametrize("policy", ["gemma", "hpa-waiting"])
+@pytest.mark.parametrize("late_binding", [False, True])
+def test_the_last_requests_wake_a_sleeping_deployment(policy: str, late_binding: bool) -> None:
+    """Nothing arrives while the replica starts; the policy is asked on."""
+    setup = Setup(profile=SMALL, startup=60, minimum=0, initial=0, hold_timeout=600.0, late_binding=late_binding)
+    at = array("d", [0.0, 0.5, 1.0])
+    trace = Trace(name="last", arrivals=at, inputs=array("l", [100] * 3), outputs=array("l", [20] * 3))
+    result = simulate(trace, setup, make_policy(policy, setup, Settings()))
+    assert result.refused == 0
+    assert 60 * 0.9 < result.ttft_p99 < 60 * 1.1 + 30
+
+
+def test_who_is_never_woken_ends() -> None:
+    """A router that holds for ever in front of what never starts: the run ends, and nobody was in time."""
+    setup = Setup(minimum=0, initial=0)
+    one = Trace(name="one", arrivals=array("d", [0.0]), inputs=array("l", [9]), outputs=array("l", [9]))
+    result = simulate(one, setup, make_policy("wva", setup, Settings()))
+    assert (result.max_replicas, result.slo_attainment) == (0, 0)
+
+
+def test_a_drain_that_takes_longer_than_its_timeout_interrupts() -> None:
+    """Ours waits for `drain_timeout`, no longer: that nothing is interrupted is counted, not assumed."""
+    calm = steps((300, 8), (2400, 0.2))
+    answers = array("l", [4000] * len(calm))
+    long = Trace(name="long", arrivals=calm.arrivals, inputs=calm.inputs, outputs=answers)
+    profile = Profile(max_num_seqs=64, kv_tokens=400_000, step_base=0.08)
+    patient = Setup(profile=profile, startup=60, initial=6, drain_timeout=900.0)
+    hasty = replace(patient, drain_timeout=5.0)
+    asked, cut = (simulate(long, each, make_policy("gemma", each, Settings())) for each in (patient, hasty))
+    assert asked.interrupted == 0
+    assert cut.interrupted > 0
+    assert cut.slo_attainment < asked.slo_attainment
 
 
 def test_supply_and_budget_stop_growth() -> None:

@@ -1,6 +1,7 @@
 """Formats of traces, and what is refused with a line number."""
 
 import gzip
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,11 @@ def test_formats(tmp_path: Path, name: str, text: str) -> None:
         (f"arrival_s,input_tokens,output_tokens,more\n1,2,3,\n1,2,3,{'x' * 200_000}\n", "line 3: field larger than"),
         ('arrival_s,input_tokens,output_tokens,more\n1,2,3,"a\nb"\n1,x,3,\n', "line 4: 'x' is no number"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n,2,3\n", "line 2: '' is no time of arrival"),
+        (
+            "arrival_s,input_tokens,output_tokens\n1700000000,2,3\n0,2,3\n",
+            "line 2: arrives 19675.9 days after line 3; at most 60 days are replayed",
+        ),
+        ("arrival_s,input_tokens,output_tokens\n0,2,3\n1e300,2,3\n", "line 3: arrives 1.15741e+295 days after line 2"),
     ],
 )
 def test_refusals_name_the_line(tmp_path: Path, text: str, words: str) -> None:
@@ -147,7 +153,17 @@ def test_speed_overlays_and_rate_thins(tmp_path: Path) -> None:
     assert window(trace, 100, 200).arrivals[0] == 0
 
 
-@pytest.mark.parametrize(("change", "words"), [((faster, 0), "--speed 0"), ((thinner, 1.5), "--rate 1.5")])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ((faster, 0), "--speed 0: give a number above 0"),
+        ((faster, math.inf), "--speed inf: give a number above 0"),
+        ((faster, math.nan), "--speed nan: give a number above 0"),
+        ((faster, 1e300), r"--speed 1e\+300: at most 10,000,000 requests are replayed, the trace has 1$"),
+        ((thinner, 1.5), "--rate 1.5: give a share"),
+        ((thinner, math.nan), "--rate nan: give a share"),
+    ],
+)
 def test_impossible_rates_are_refused(tmp_path: Path, change: tuple[Callable[..., Trace], float], words: str) -> None:
     trace = load_trace(write(tmp_path, "arrival_s,input_tokens,output_tokens\n1,2,3\n"))
     with pytest.raises(ValueError, match=words):
