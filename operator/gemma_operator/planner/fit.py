@@ -197,7 +197,8 @@ def _fit_cpu(candidate: Candidate, ask: Ask) -> Fit:
     batched = _batched(candidate, ask)[0]
     context, typical = ask.spec.context, min(ask.spec.typical_tokens, ask.spec.context)
     layout = _layout(candidate, dtype="auto", batched=batched, batches=_BATCHES_IN_FLIGHT_CPU)
-    sequences = max(ask.spec.concurrency, min(_CPU_SEQUENCES, 2 * ask.spec.concurrency))
+    given = ask.extra_number("--max-num-seqs")
+    sequences = given or max(ask.spec.concurrency, min(_CPU_SEQUENCES, 2 * ask.spec.concurrency))
     wanted = max(layout.blocks(context), ask.spec.concurrency * layout.blocks(typical)) + 1
     kv_cache = up_to_gib(wanted * layout.bytes_per_block)
     weights = memory.weights_per_gpu(checkpoint, gpus=1, model=model, multimodal=multimodal)

@@ -186,8 +186,10 @@ def test_a_mig_partition_is_never_split():
     assert {each.gpus_per_replica for each in plan.rejected} == {1}
 
 
+@pytest.mark.parametrize("accelerator", ["l4", "cpu"])
 @pytest.mark.parametrize("arguments", [["--max-num-seqs=4"], ["--seed=1", "--max-num-seqs", "4"]])
-def test_the_users_own_number_of_sequences_is_planned_with(arguments):
-    plan = plan_on(inventory_of(node("a")), model="e4b", pod={"extraArgs": arguments})
+def test_the_users_own_number_of_sequences_is_planned_with(arguments, accelerator):
+    inventory = inventory_of(node("a"))
+    plan = plan_on(inventory, model="e2b", accelerators=[accelerator], pod={"extraArgs": arguments})
     assert plan.pools[0].max_num_seqs == 4
     assert "--max-num-seqs=4" in plan.pools[0].args
