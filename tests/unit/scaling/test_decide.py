@@ -200,7 +200,7 @@ def test_replicas_for_what_was_held_at_the_start_go_when_it_is_done() -> None:
         assert world.step(world.observe(ready=0, samples=(), pending=loading)).after == 7
     world.held = 0
     world.run(300, rate=2)
-    assert 1 <= world.replicas <= 2
+    assert 1 <= world.replicas <= 3
 
 
 def test_a_hung_pod_is_named() -> None:
