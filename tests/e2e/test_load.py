@@ -69,7 +69,7 @@ def test_twenty_clients_wake_a_sleeper_and_all_are_answered(
     )
     with (
         most_held(kubectl, namespace, "chat") as held,
-        load(kubectl, namespace, "chat", rate=10, tokens=12, count=WAITING) as woken,
+        load(kubectl, namespace, "chat", rate=200, tokens=12, count=WAITING) as woken,
         disturbance(within=5),
     ):
         # The whole of it is disturbed, from the first request to the last answer.

@@ -66,6 +66,9 @@ class Operator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        if error is None:
+            # The framework ignores what an event handler raises, so that nothing else would tell.
+            assert "failed with an exception" not in self.log(), self.log_file
 
     def start(self) -> None:
         """Start it and return when it works."""

@@ -17,10 +17,10 @@ def own_limit(pod: Object) -> int | None:
     found = None
     for container in pod.get("spec", {}).get("containers") or ():
         arguments = list(container.get("args") or ()) if container.get("name") == names.ENGINE_CONTAINER else []
-        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
-            flag, _, value = argument.partition("=")
+        for index, argument in enumerate(arguments):
+            flag, given, value = argument.partition("=")
             if flag == _FLAG:
-                value = value or following
+                value = value if given else "".join(arguments[index + 1 : index + 2])
                 found = int(value) if value.isdecimal() and int(value) > 0 else None
     return found
 

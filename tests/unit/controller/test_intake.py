@@ -8,6 +8,7 @@ from gemma_operator.cluster.store import Key
 from gemma_operator.controller.intake import Intake
 from gemma_operator.controller.queue import WorkQueue
 
+from tests.unit.inventory.builders import pod
 from tests.unit.reconcile.looks import Cluster
 from tests.unit.reconcile.test_routes import engine, planned
 
@@ -53,6 +54,15 @@ def test_routes_follow_when_only_a_list_shows_that_such_an_engine_goes() -> None
     leaving = engine("old", f"--max-num-seqs={planned(cluster) // 2}", terminating=True)
     taking.announce(PODS, before=None, after=leaving)
     assert routers.added == [("default", "gemma-router")]
+
+
+def test_a_pod_of_anybody_is_taken_in() -> None:
+    cluster = Cluster(running=0)
+    taking, routers = intake(cluster)
+    theirs = pod("theirs", on="a", gpus=1)
+    theirs["metadata"] |= {"uid": "theirs", "resourceVersion": "1"}
+    taking.take(PODS, theirs, False)
+    assert routers.added == []
 
 
 def test_ordinary_scaling_changes_no_route() -> None:

@@ -78,6 +78,15 @@ def test_the_limit_is_read_as_the_engine_reads_it(args: list[str], limit: int | 
     assert own_limit(engine("one", *args)) == limit
 
 
+def test_pods_without_an_engine_or_its_arguments_have_no_limit() -> None:
+    router = pod("router", on="a")
+    router["spec"]["containers"][0] |= {"name": "router", "args": ["--port=4000"]}
+    bare = engine("bare")
+    bare["spec"]["containers"][0]["args"] = []
+    for made in (router, bare):
+        assert own_limit(made) is None
+
+
 def test_nothing_is_held_for_what_its_spec_fixes_at_zero() -> None:
     found = route(Cluster(running=0, replicas=0))
     assert (found.switched_off, found.hold_seconds) == (True, 0)
