@@ -34,6 +34,16 @@ def lead(peer: Sequence[Result], ours: Sequence[Result]) -> float:
     return max(0.0, mean(result.slo_attainment for result in peer) - mean(result.slo_attainment for result in ours))
 
 
+def in_time(column: Sequence[Result]) -> str:
+    """Requests in time, in the mean, as documents write it."""
+    return f"{100 * mean(each.slo_attainment for each in column):.2f} %"
+
+
+def hours(column: Sequence[Result]) -> str:
+    """Replica-hours, in the mean, as documents write it."""
+    return f"{mean(each.replica_hours for each in column):.2f}"
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print the tables for the seeds FIRST-LAST."""
     first, _, last = (arguments[0] if arguments else SEEDS).partition("-")
@@ -70,10 +80,7 @@ def lines(found: Mapping[tuple[int, str], Mapping[str, Result]], *, startup: flo
     yield "| --- |" + " --- |" * (len(SHAPES) + 1)
     for name in (OURS, *PEERS):
         columns = [_column(found, seeds, shape, name) for shape in SHAPES]
-        figures = [
-            f"{mean(each.slo_attainment for each in column):.2%} / {mean(each.replica_hours for each in column):.2f}"
-            for column in columns
-        ]
+        figures = [f"{in_time(column)} / {hours(column)}" for column in columns]
         changes = sum(result.scale_changes for column in columns for result in column)
         yield f"| {name} | {' | '.join(figures)} | {changes} |"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, cast
 
@@ -33,16 +34,7 @@ BUSY = EngineReport(
     cached_tokens=0,
     steps=1000,
 )
-IDLE = EngineReport(
-    running=0,
-    waiting=0,
-    kv_usage=0.0,
-    completions=10,
-    generation_tokens=1000,
-    prompt_tokens=1000,
-    cached_tokens=0,
-    steps=1000,
-)
+IDLE = replace(BUSY, running=0, waiting=0, kv_usage=0.0)
 
 
 class FakeScraper:
